@@ -1,0 +1,226 @@
+"""Sources and decisions to an immutable version: a manifest with a digest, never a copy of images.
+
+The digest covers sample ids, labels, splits and the meaning of the spec; not paths, times, or the machine. Building twice
+gives the same digest and no second version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import pandas as pd
+
+from curate.dataset import DatasetFolder, next_id, numbered
+from curate.decisions import decisions_digest, fold_decisions, read_decisions
+from curate.files import Problem, read_json, write_json
+from curate.scan import Scan, read_scan
+from curate.spec import Spec, spec_digest
+from curate.split import Assignment, assign_splits
+from curate.tables import MANIFEST, SPLITS, read_table, shaped, write_table
+
+
+@dataclass(frozen=True)
+class Version:
+    """A built version: its record (``version.json``), its manifest, and whether this call made it."""
+
+    record: dict[str, Any]
+    manifest: pd.DataFrame
+    is_new: bool
+
+    @property
+    def id(self) -> str:
+        return str(self.record["id"])
+
+    @property
+    def digest(self) -> str:
+        return str(self.record["digest"])
+
+
+def build_version(dataset: DatasetFolder, spec: Spec, use_decisions: bool = True) -> Version:
+    """Return the version that sources and decisions amount to now, written to ``versions/vN`` if it is new.
+
+    Parameters
+    ----------
+    use_decisions
+        False builds the sources as given: what the first version of a dataset is compared with.
+
+    Raises
+    ------
+    Problem
+        When there was no scan and audit yet, or a decision names an unknown class.
+    """
+    scan = read_scan(dataset)
+    decisions = read_decisions(dataset.decisions) if use_decisions else []
+    rows = resolve_labels(scan, fold_decisions(decisions), spec)
+    rows["group_id"] = rows["sample_id"].map(read_groups(dataset, scan))
+    places = place_samples(dataset, rows, spec)
+    rows["split"] = rows["sample_id"].map(places.split)
+    manifest = shaped(rows[rows["excluded"] == ""].sort_values("sample_id"), MANIFEST)
+    digest = version_digest(manifest, spec)
+    known = _find_version(dataset, digest)
+    record = known or _write_version(dataset, manifest, _record(scan, rows, manifest, places, spec, digest, decisions))
+    _write_lock(dataset, record, places, spec, decisions)
+    return Version(record, read_manifest(dataset, record["id"]) if known else manifest, is_new=not known)
+
+
+def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Return one row a sample with ``label``, ``decided_by`` and why it is left out (``excluded``, '' when it is not)."""
+    rows = scan.samples[["sample_id", "path", "reason", "given_label", "given_split"]].merge(
+        decided, on="sample_id", how="left"
+    )
+    texts = ["label", "merged_into", "decided_by"]
+    rows[texts] = rows[texts].astype("str").where(rows[texts].notna(), "")
+    rows["dropped"] = rows["dropped"].fillna(False).astype(bool)
+    rows["label"] = rows["label"].where(rows["label"] != "", rows["given_label"])
+    unknown = rows[~rows["label"].isin(["", *spec.classes])]
+    if len(unknown):
+        raise Problem(
+            f"Expected labels among {', '.join(spec.classes)}, but decisions say {unknown['label'].iloc[0]!r} "
+            f"for {unknown['path'].iloc[0]} ({len(unknown)} in all). Relabel them or add the class to dataset.yaml."
+        )
+    tied = set(scan.votes["sample_id"])
+    rows["excluded"] = [_why_excluded(row, row.sample_id in tied) for row in rows.itertuples()]
+    return rows
+
+
+def _why_excluded(row: Any, has_votes: bool) -> str:
+    if row.reason:
+        return "unreadable"
+    if row.merged_into:
+        return "merged into a near copy"
+    if row.dropped:
+        return "dropped"
+    if not row.label:
+        return "votes tie" if has_votes else "unlabelled"
+    return ""
+
+
+def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Assignment:
+    """Return the split of every readable sample: those of the version before stay where they were."""
+    readable = rows[rows["reason"] == ""].assign(label=lambda one: one["label"].where(one["excluded"] == "", ""))
+    latest = latest_version(dataset)
+    before = read_manifest(dataset, latest) if latest else None
+    old = {} if before is None else dict(zip(before["sample_id"], before["split"], strict=True))
+    pins = read_json(dataset.lock).get("splits", {}) if dataset.lock.is_file() else {}
+    return assign_splits(readable, spec.split, pins, old)
+
+
+def version_digest(manifest: pd.DataFrame, spec: Spec) -> str:
+    """Return the SHA-256 of ``sample_id, label, split`` in order of sample_id, and of the spec's meaning."""
+    lines = manifest.sort_values("sample_id")[["sample_id", "label", "split"]].itertuples(index=False)
+    text = "\n".join([spec_digest(spec), *("\t".join(line) for line in lines)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def latest_version(dataset: DatasetFolder) -> str:
+    """Return the id of the newest version, '' when none was built."""
+    return (numbered(dataset.versions, "v") or [""])[-1]
+
+
+def read_version(dataset: DatasetFolder, version: str) -> dict[str, Any]:
+    """Return the record of a version: id, digest, parent, created, counts {split: {class: n}}, excluded {reason: n}."""
+    _expect_version(dataset, version)
+    record: dict[str, Any] = read_json(dataset.versions / version / "version.json")
+    return record
+
+
+def read_manifest(dataset: DatasetFolder, version: str) -> pd.DataFrame:
+    """Return the manifest of a version, with the columns of ``tables.MANIFEST``, sorted by sample_id."""
+    _expect_version(dataset, version)
+    return pd.read_parquet(dataset.versions / version / "manifest.parquet")
+
+
+def _expect_version(dataset: DatasetFolder, version: str) -> None:
+    known = numbered(dataset.versions, "v")
+    if version not in known:
+        raise Problem(
+            f"Expected a version of {dataset.path}, found {version!r}. "
+            + (f"There are {', '.join(known)}." if known else f"There is none yet: `curate build {dataset.path}`.")
+        )
+
+
+def read_groups(dataset: DatasetFolder, scan: Scan) -> pd.Series:
+    """Return the near-duplicate group of each readable sample, indexed by sample_id.
+
+    Raises
+    ------
+    Problem
+        When the audit has not seen all samples yet: a split without groups could leak.
+    """
+    table = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
+    groups = table.set_index("sample_id")["group_id"]
+    readable = scan.samples.loc[scan.samples["reason"] == "", "sample_id"]
+    unseen = int((~readable.isin(groups.index)).sum())
+    if unseen:
+        raise Problem(f"{unseen} samples are newer than the last audit. Run `curate audit {dataset.path}` first.")
+    return groups
+
+
+def _find_version(dataset: DatasetFolder, digest: str) -> dict[str, Any] | None:
+    records = (read_version(dataset, version) for version in reversed(numbered(dataset.versions, "v")))
+    return next((record for record in records if record["digest"] == digest), None)
+
+
+def _record(
+    scan: Scan, rows: pd.DataFrame, manifest: pd.DataFrame, places: Assignment, spec: Spec, digest: str, decisions: list
+) -> dict[str, Any]:
+    counts = {
+        split: {name: int(((manifest["split"] == split) & (manifest["label"] == name)).sum()) for name in spec.classes}
+        for split in SPLITS
+    }
+    excluded = rows.loc[rows["excluded"] != "", "excluded"].value_counts().sort_index()
+    return {
+        "digest": digest,
+        "spec_digest": spec_digest(spec),
+        "sources_digest": sources_digest(scan),
+        "decisions_digest": decisions_digest(decisions),
+        "decisions": len(decisions),
+        "classes": spec.class_names,
+        "samples": len(manifest),
+        "counts": counts,
+        "excluded": {str(reason): int(count) for reason, count in excluded.items()},
+        "moved": places.moved,
+    }
+
+
+def sources_digest(scan: Scan) -> str:
+    """Return the SHA-256 of what the sources held: contents, votes and stated splits; not names or places."""
+    rows = scan.votes[["sample_id", "label", "voter"]].drop_duplicates().sort_values(["sample_id", "label", "voter"])
+    contents = scan.samples[["sample_id", "given_split"]].itertuples(index=False)
+    lines = ["\t".join(row) for row in (*contents, *rows.itertuples(index=False))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _write_version(dataset: DatasetFolder, manifest: pd.DataFrame, record: dict[str, Any]) -> dict[str, Any]:
+    """Make the folder under a temporary name and rename it: a version is there whole or not at all."""
+    parent, version = latest_version(dataset), next_id(dataset.versions, "v")
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    record = {"id": version, "parent": parent, "created": created, **record}
+    making = dataset.versions / f".{version}-{os.getpid()}"
+    shutil.rmtree(making, ignore_errors=True)
+    try:
+        write_table(making / "manifest.parquet", manifest)
+        write_json(making / "version.json", record)
+        making.rename(dataset.versions / version)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return record
+
+
+def _write_lock(
+    dataset: DatasetFolder, record: dict[str, Any], places: Assignment, spec: Spec, decisions: list
+) -> None:
+    lock = {
+        "spec": spec_digest(spec),
+        "sources": record["sources_digest"],
+        "decisions": decisions_digest(decisions),
+        "version": {"id": record["id"], "digest": record["digest"]},
+        "splits": places.pins,
+    }
+    if not dataset.lock.is_file() or read_json(dataset.lock) != lock:
+        write_json(dataset.lock, lock)

@@ -1,0 +1,209 @@
+"""scan, audit, findings, decide, build, check, export: one stage each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe
+from curate.commands.show import print_json, print_table, say, warn
+from curate.dataset import open_dataset
+from curate.files import Problem
+
+
+def scan(
+    dataset: Dataset = Path("."), workers: Workers = None, engine: str = "threads", json: Json = False
+) -> None:
+    """Read the sources: hash, decode and measure every new image, and account for every file."""
+    from curate.scan import scan_dataset
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    result = scan_dataset(folder, read_spec(folder), workers, engine)
+    counts = result.counts()
+    if json:
+        print_json({**counts, "files": len(result.locations)})
+        return
+    say(accounting(counts))
+    left_out = result.locations[result.locations["status"].isin(["unreadable", "ignored"])]
+    if len(left_out):
+        print_table(left_out[["status", "path", "reason"]].head(20).to_dict("records"), "Left out (the first 20)")
+
+
+def accounting(counts: dict[str, int]) -> str:
+    """Return the sentence that accounts for every file found.
+
+    >>> accounting({"samples": 3, "locations": 1, "unreadable": 0, "ignored": 1})
+    '3 samples + 1 further copies + 0 unreadable + 1 ignored = 5 files found'
+    """
+    names = {"samples": "samples", "locations": "further copies", "unreadable": "unreadable", "ignored": "ignored"}
+    parts = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
+    return f"{parts} = {sum(counts[key] for key in names):,} files found"
+
+
+def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
+    """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
+    from curate.audit import audit_dataset
+    from curate.decide import open_findings
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    table = audit_dataset(folder, read_spec(folder))
+    counts = issue_counts(table, open_findings(folder, table))
+    if json:
+        print_json({"findings": {row["issue"]: row["found"] for row in counts}, "issues": counts})
+    else:
+        print_table(counts, "Findings")
+        say(f"Look at them with `curate findings {dataset} --issue label_error` or `curate review {dataset}`.")
+
+
+def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[no-untyped-def]
+    """Return a row for each issue looked for: scored samples, found, still open, and the lowest score."""
+    rows = []
+    for issue, scored in table.groupby("issue", sort=True):
+        found = int(scored["is_issue"].sum())
+        undecided = int((still_open["issue"] == issue).sum())
+        rows.append({"issue": issue, "scored": len(scored), "found": found, "open": undecided, "worst": scored["score"].min()})
+    return rows
+
+
+def findings(
+    dataset: Dataset = Path("."),
+    issue: Annotated[str, typer.Option(help="Only this issue.")] = "",
+    all: Annotated[bool, typer.Option("--all", help="Every scored row, also those that passed.")] = False,
+    limit: Annotated[int, typer.Option(help="At most so many rows, worst first; 0 for all.")] = 0,
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    json: Json = False,
+) -> None:
+    """List what the audit found, worst first."""
+    from curate.audit import read_findings
+    from curate.export import safe_cells
+    from curate.tables import FINDINGS_CSV
+
+    folder = open_dataset(dataset)
+    table = read_findings(folder)
+    known = sorted(set(table["issue"]))
+    if issue and issue not in known:
+        raise Problem(f"Expected an issue that the audit looked for ({', '.join(known)}), found {issue!r}.")
+    chosen = table[(table["issue"] == issue) if issue else table["issue"].notna()]
+    chosen = (chosen if all else chosen[chosen["is_issue"]])[FINDINGS_CSV]
+    chosen = chosen.head(limit) if limit else chosen
+    if json or format == "json":
+        print_json(chosen.to_dict("records"))
+    elif format == "csv":
+        safe_cells(chosen).to_csv(sys.stdout, index=False)
+    elif format == "table":
+        columns = ["sample_id", "path", "issue", "score", "suggested_action", "suggested_label", "evidence"]
+        print_table(chosen[columns].to_dict("records"), f"{len(chosen)} findings", columns)
+    else:
+        raise Problem(f"Expected --format table, csv or json, found {format!r}.")
+
+
+def decide(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[DATASET] [SAMPLE ACTION [LABEL]]", show_default=False)
+    ] = None,
+    accept: Annotated[str, typer.Option(metavar="ISSUE", help="Accept the suggestions of this issue.")] = "",
+    max_score: Annotated[float, typer.Option(min=0, max=1, help="With --accept: only up to this score.")] = 1.0,
+    reason: Annotated[str, typer.Option(help="Why, for the log.")] = "",
+    json: Json = False,
+) -> None:
+    """Apply the spec's policy; or accept an issue's suggestions; or decide one sample by hand.
+
+    SAMPLE is an id, 6 or more of its digits, or a path. ACTION is keep, relabel, drop, merge or undrop; relabel takes a
+    class, merge the sample that stays.
+    """
+    from curate.decide import accept_findings, apply_policy, decide_sample
+    from curate.spec import read_spec
+
+    folder, rest = dataset_maybe(words or [])
+    spec = read_spec(folder)
+    if accept and rest:
+        raise Problem("Expected either --accept ISSUE or a sample, found both.")
+    if len(rest) == 1 or len(rest) > 3:
+        raise Problem(f"Expected [DATASET] SAMPLE ACTION [LABEL], found {' '.join(rest)!r}.")
+    if rest:
+        made = [decide_sample(folder, spec, *rest, reason=reason)]
+    else:
+        made = accept_findings(folder, spec, accept, max_score) if accept else apply_policy(folder, spec)
+    print_decisions(made, json)
+
+
+def print_decisions(made: list, json: bool) -> None:
+    """Write the decisions just made, counted by issue and action."""
+    from collections import Counter
+
+    if json:
+        print_json({"decisions": [one.model_dump() for one in made]})
+        return
+    counts = Counter((one.finding or "by hand", one.action) for one in made)
+    rows = [{"issue": issue, "action": action, "decisions": count} for (issue, action), count in sorted(counts.items())]
+    if rows:
+        print_table(rows, "Decided")
+    else:
+        say("Nothing to decide: no open finding that this applies to.")
+
+
+def build(
+    dataset: Dataset = Path("."),
+    as_given: Annotated[bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")] = False,
+    json: Json = False,
+) -> None:
+    """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
+    from curate.build import build_version
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    version = build_version(folder, read_spec(folder), use_decisions=not as_given)
+    if json:
+        print_json({**version.record, "is_new": version.is_new})
+        return
+    say(f"{version.id} {version.digest[:12]} {'built' if version.is_new else 'is up to date'}")
+    print_table([{"split": split, **counts} for split, counts in version.record["counts"].items()])
+    for why, count in version.record["excluded"].items():
+        say(f"left out: {count:,} {why}")
+    for sample_id, move in version.record["moved"].items():
+        warn(f"moved: {sample_id} {move}")
+
+
+def check(dataset: Dataset = Path("."), json: Json = False) -> None:
+    """Check the newest version against the spec's rules; exit code 1 when one does not hold."""
+    from curate.check import check_dataset
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    rules = check_dataset(folder, read_spec(folder))
+    passed = all(rule.ok for rule in rules)
+    if json:
+        print_json({"ok": passed, "rules": [rule.row() for rule in rules]})
+    else:
+        print_table([rule.row() for rule in rules], f"{sum(rule.ok for rule in rules)} of {len(rules)} rules hold")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def export(
+    words: Annotated[list[str], typer.Argument(metavar="[DATASET] VERSION", show_default=False)],
+    to: Annotated[Path, typer.Option(help="A new folder.")],
+    format: Annotated[str, typer.Option(help="imagefolder, csv or parquet.")] = "imagefolder",
+    json: Json = False,
+) -> None:
+    """Write a version for other tools; the sources are copied, never touched."""
+    from curate.export import export_version
+
+    folder, (version,) = dataset_first(words, "VERSION")
+    written = export_version(folder, version, to, format)
+    if json:
+        print_json({"version": version, "to": str(written), "format": format})
+    else:
+        say(f"{version} is in {written}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of dataset.yaml, for editors."""
+    from curate.spec import spec_schema
+
+    print_json(spec_schema())

@@ -1,0 +1,84 @@
+"""The `curate` command: its list of commands, and how a failure is told."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from curate import __version__
+from curate.commands import curation, modelling, whole
+from curate.commands.show import warn
+from curate.files import Problem
+
+app = typer.Typer(
+    help="The dataset is the specification: check it, decide, build versions, train, and compare what changed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+WHOLE = "The whole job"
+STAGES = "Stage by stage"
+MODELS = "Models"
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        typer.echo(f"specurate {__version__}")
+        raise typer.Exit
+
+
+for panel, commands in {
+    WHOLE: (whole.demo, whole.init, whole.run, whole.review, whole.report, whole.doctor),
+    STAGES: (
+        curation.scan,
+        curation.audit,
+        curation.findings,
+        curation.decide,
+        curation.build,
+        curation.check,
+        curation.export,
+        curation.schema,
+    ),
+    MODELS: (modelling.train, modelling.evaluate, modelling.compare, modelling.predict),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 a check failed, 2 wrong usage or input, 130 interrupted."""
+    try:
+        app()
+    except Problem as problem:
+        _stop(str(problem), 2)
+    except KeyboardInterrupt:
+        _stop("Interrupted. What was finished is kept: the same command continues from there.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left (`curate findings | head`): nothing went wrong
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in SENTENCES:
+            raise
+        _stop(f"{error.filename or 'A file'}: {SENTENCES[error.errno]}", 2)
+
+
+SENTENCES = {
+    errno.ENOSPC: "the disk is full. Nothing that was there is lost; free some space and run the same command again.",
+    errno.EDQUOT: "the disk quota is used up. Nothing that was there is lost; free some space and run it again.",
+    errno.EACCES: "permission denied. Change its permissions, or use a dataset folder that you may write to.",
+    errno.EPERM: "not permitted. Use a dataset folder that you may write to.",
+    errno.EROFS: "the file system is read-only. Use a dataset folder that you may write to.",
+}
+
+
+def _stop(sentence: str, code: int) -> None:
+    warn(sentence)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Tables to ``reports/report.html`` and ``reports/report.json``: gathers the story and its pictures, and renders them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from curate.commands.story import collect_story, shown_samples
+from curate.dataset import DatasetFolder
+from curate.files import write_atomic, write_json
+from curate.spec import Spec
+from curate.thumbnails import decode_thumbnail, thumbnail_cache
+from reports.html import render_report
+
+__all__ = ["collect_story", "compact_thumbnails", "write_report"]
+
+SIDE = 160  # pixels of the longer side in the page
+
+
+def write_report(dataset: DatasetFolder, spec: Spec) -> Path:
+    """Write the report as HTML and as JSON, and return the path of the HTML file."""
+    story = collect_story(dataset, spec)
+    page = render_report(story, compact_thumbnails(dataset, shown_samples(story)))
+    write_json(dataset.reports / "report.json", story)
+    return write_atomic(dataset.reports / "report.html", page)
+
+
+def compact_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return JPEG bytes of at most 160 pixels a side for each sample that has a thumbnail.
+
+    An unreadable sample has none, and a report must not fail because the cache was deleted.
+    """
+    if not sample_ids:
+        return {}
+    rows = thumbnail_cache(dataset).read(list(sample_ids))
+    return {row.sample_id: _compact(row.image) for row in rows.itertuples()}
+
+
+def _compact(content: bytes) -> bytes:
+    image = decode_thumbnail(content)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=80, optimize=True)
+    return written.getvalue()

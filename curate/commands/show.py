@@ -1,0 +1,67 @@
+"""Results on a terminal: tables a person can read, or one JSON object a program can."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """Write ``value`` as JSON to standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", columns: Sequence[str] | None = None) -> None:
+    """Write ``rows`` as a table; numbers to the right, long text folded, nothing in it read as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(columns or (rows[0] if rows else []))
+    table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
+    for name in names:
+        numeric = all(isinstance(row.get(name), int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(shown(row.get(name))) for name in names))
+    Console().print(table)
+
+
+def say(text: str) -> None:
+    """Write a line for a person to standard output, without escape sequences from file names."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def warn(text: str) -> None:
+    """Write a line for a person to standard error."""
+    sys.stderr.write(printable(text) + "\n")
+
+
+def shown(value: Any) -> str:
+    """Return a cell's text: floats with three digits, nothing as an empty cell.
+
+    >>> shown(0.12345), shown(None), shown(1200)
+    ('0.123', '', '1,200')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters written out: a file name must not steer the terminal.
+
+    >>> printable("cat\\x1b[31m.jpg")
+    'cat\\\\x1b[31m.jpg'
+    """
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,295 @@
+"""Tables and JSON on disk to the one story that a report tells; see ``reports.html`` for its parts.
+
+Only reads, picks and counts. What a stage did not make yet is None.
+"""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from typing import Any
+
+import pandas as pd
+
+import curate
+from curate.build import latest_version, read_manifest, read_version
+from curate.dataset import DatasetFolder, numbered
+from curate.decisions import Decision, fold_decisions, read_decisions
+from curate.files import read_json
+from curate.scan import Scan, read_scan
+from curate.spec import Spec
+
+WORST = 12  # pictures an issue
+WORST_GROUPS = 6
+MEMBERS = 6  # pictures a group
+LATEST = 12  # decisions
+UNREADABLE = 200  # files listed
+# The order of a report: what changes a model most comes first.
+ORDER = ("label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
+OUTCOMES = {"relabel": "relabelled", "keep": "kept", "drop": "dropped", "merge": "merged", "undrop": "kept"}
+PACKAGES = ("torch", "cleanlab", "numpy", "pandas", "pillow")
+
+
+def collect_story(dataset: DatasetFolder, spec: Spec) -> dict[str, Any]:
+    """Return the story of ``dataset`` as far as it has gone."""
+    scan = read_scan(dataset) if (dataset.cache / "metadata.parquet").is_file() else None
+    decisions = read_decisions(dataset.decisions)
+    models = collect_models(dataset)
+    return {
+        "dataset": _dataset(dataset, spec),
+        "files": _files(scan),
+        "unreadable": _unreadable(scan),
+        "issues": collect_issues(dataset, scan, decisions),
+        "decisions": collect_decisions(decisions, scan),
+        "version": collect_version(dataset),
+        "models": models,
+        "comparison": collect_comparison(dataset),
+        "planted_truth": _optional(dataset, "demo_score.json"),
+        "made": _made(dataset, spec, models),
+    }
+
+
+def shown_samples(story: Mapping[str, Any]) -> list[str]:
+    """Return the ids of all samples that the story shows a picture of, sorted."""
+    issues = story["issues"] or []
+    cards = [card for row in issues for card in row["gallery"]]
+    cards += [member for row in issues for group in row["groups"] for member in group["members"]]
+    cards += story["comparison"]["flips"] if story["comparison"] else []
+    return sorted({str(card["sample_id"]) for card in cards})
+
+
+def _optional(dataset: DatasetFolder, name: str) -> Any:
+    path = dataset.reports / name
+    return read_json(path) if path.is_file() else None
+
+
+def _dataset(dataset: DatasetFolder, spec: Spec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "folder": shlex.quote(str(dataset.path)),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "classes": dict(spec.classes),
+        "specurate": curate.__version__,
+        "drawn": spec.truth is not None,
+    }
+
+
+def _files(scan: Scan | None) -> dict[str, int] | None:
+    if scan is None:
+        return None
+    counts = scan.counts()
+    return {**counts, "found": sum(counts.values())}
+
+
+def _unreadable(scan: Scan | None) -> list[dict[str, str]]:
+    if scan is None:
+        return []
+    rows = scan.locations[scan.locations["status"] == "unreadable"]
+    return rows[["path", "reason"]].head(UNREADABLE).to_dict("records")
+
+
+def collect_issues(
+    dataset: DatasetFolder, scan: Scan | None, decisions: Sequence[Decision]
+) -> list[dict[str, Any]] | None:
+    """Return each issue with its count, outcomes and worst samples; None before an audit."""
+    path = dataset.cache / "findings.parquet"
+    if scan is None or not path.is_file():
+        return None
+    findings = pd.read_parquet(path, filters=[("is_issue", "==", True)]).sort_values(["score", "sample_id"])
+    samples = _sample_rows(scan, decisions)
+    findings = findings[findings["sample_id"].isin(samples.index)]
+    findings["given_label"] = findings["sample_id"].map(samples["given_label"])
+    findings["outcome"] = _outcomes(findings, samples, decisions)
+    groups = _group_members(dataset)
+    found = list(findings["issue"].unique())
+    known = [issue for issue in ORDER if issue in found]
+    rest = sorted(set(found) - set(ORDER), key=lambda issue: (-int((findings["issue"] == issue).sum()), issue))
+    return [_issue(issue, findings[findings["issue"] == issue], samples, groups) for issue in known + rest]
+
+
+def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:
+    """Return path, given_label and size of each sample, and whether decisions left it out or merged others into it."""
+    rows = scan.samples.set_index("sample_id")[["path", "given_label", "width", "height"]]
+    folded = fold_decisions(list(decisions)).set_index("sample_id")
+    return rows.assign(
+        left_out=rows.index.isin(folded.index[folded["dropped"]]),
+        keeper=rows.index.isin(folded.loc[folded["merged_into"] != "", "merged_into"]),
+    )
+
+
+def _outcomes(findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence[Decision]) -> list[str]:
+    """Return what became of each finding: answered by a decision, its sample left out for another, or open."""
+    answers = {(one.sample_id, one.finding): OUTCOMES[one.action] for one in decisions if one.finding}
+    left_out = set(samples.index[samples["left_out"]])
+    return [
+        answers.get((sample_id, issue), "left out" if sample_id in left_out else "to review")
+        for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True)
+    ]
+
+
+def _group_members(dataset: DatasetFolder) -> dict[str, list[str]]:
+    """Return the samples of each near-duplicate group of two or more."""
+    path = dataset.cache / "groups.parquet"
+    if not path.is_file():
+        return {}
+    table = pd.read_parquet(path, columns=["sample_id", "group_id"])
+    table = table[table["group_id"].duplicated(keep=False) & (table["group_id"] != "")]
+    return {str(name): sorted(rows["sample_id"]) for name, rows in table.groupby("group_id")}
+
+
+def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
+    """``rows`` are the findings of one issue, worst first. What has a group is shown beside its group."""
+    grouped = rows[rows["group_id"].isin(list(groups))]
+    alone = rows[~rows["group_id"].isin(list(groups))]
+    columns = "sample_id path given_label suggested_label suggested_action score evidence outcome".split()
+    return {
+        "issue": issue,
+        "count": len(rows),
+        "worst": float(rows["score"].min()),
+        "outcomes": {str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
+        "gallery": [] if issue == "unreadable" else alone.head(WORST)[columns].to_dict("records"),
+        "groups": [
+            _group(name, grouped[grouped["group_id"] == name], samples, groups[name])
+            for name in grouped["group_id"].unique()[:WORST_GROUPS]
+        ],
+    }
+
+
+def _group(name: str, rows: pd.DataFrame, samples: pd.DataFrame, members: list[str]) -> dict[str, Any]:
+    """Return one group, the sample that stays first; ``rows`` are its findings, worst first."""
+    outcomes = dict(zip(rows["sample_id"], rows["outcome"], strict=True))
+    table = samples.loc[[one for one in members if one in samples.index]].rename_axis("sample_id").reset_index()
+    table["outcome"] = [
+        outcomes.get(row.sample_id, "left out" if row.left_out else "to review") for row in table.itertuples()
+    ]
+    table["keeper"] &= ~table["left_out"]
+    table = table.sort_values(["keeper", "width", "sample_id"], ascending=[False, False, True])
+    columns = ["sample_id", "path", "given_label", "outcome", "keeper", "width", "height"]
+    shown = table.head(MEMBERS)[columns].to_dict("records")
+    return {"group_id": name, "size": len(table), "evidence": str(rows["evidence"].iloc[0]), "members": shown}
+
+
+def collect_decisions(decisions: Sequence[Decision], scan: Scan | None) -> dict[str, Any] | None:
+    """Return the counts of the log and its latest entries, newest first; None when it is empty."""
+    if not decisions:
+        return None
+    fields = {"action": "action", "actor": "actor", "tool": "tool", "issue": "finding"}
+    paths = {} if scan is None else dict(zip(scan.samples["sample_id"], scan.samples["path"], strict=True))
+    latest = [
+        {**one.model_dump(exclude={"id", "finding"}), "issue": one.finding, "path": paths.get(one.sample_id, "")}
+        for one in reversed(decisions[-LATEST:])
+    ]
+    by = {key: dict(Counter(str(getattr(one, field)) for one in decisions).most_common()) for key, field in fields.items()}
+    return {"total": len(decisions), "by": by, "latest": latest}
+
+
+def collect_version(dataset: DatasetFolder) -> dict[str, Any] | None:
+    """Return the newest version's record and what changed since its parent; None before a build."""
+    version = latest_version(dataset)
+    if not version:
+        return None
+    record = read_version(dataset, version)
+    keys = ("id", "digest", "parent", "created", "samples", "counts", "excluded")
+    return {**{key: record[key] for key in keys}, "changes": _changes(dataset, version, record["parent"])}
+
+
+def _changes(dataset: DatasetFolder, version: str, parent: str) -> dict[str, Any] | None:
+    if not parent:
+        return None
+    both = read_manifest(dataset, parent).merge(
+        read_manifest(dataset, version), on="sample_id", how="outer", suffixes=("_old", "_new"), indicator=True
+    )
+    sides = both["_merge"].value_counts()
+    stayed = both[both["_merge"] == "both"]
+    relabelled = stayed[stayed["label_old"] != stayed["label_new"]]
+    kinds = Counter(zip(relabelled["label_old"], relabelled["label_new"], strict=True)).most_common()
+    return {
+        "added": int(sides["right_only"]),
+        "dropped": int(sides["left_only"]),
+        "relabelled": len(relabelled),
+        "moved": int((stayed["split_old"] != stayed["split_new"]).sum()),
+        "relabels": [{"before": before, "after": after, "count": count} for (before, after), count in kinds],
+    }
+
+
+def collect_models(dataset: DatasetFolder) -> list[dict[str, Any]]:
+    """Return what each trained model is and how it did on its test split."""
+    runs = [dataset.models / model / "run.json" for model in numbered(dataset.models, "m")]
+    return [_model(read_json(run)) for run in runs if run.is_file()]
+
+
+def _model(run: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = run.get("recipe")
+    return {
+        **{key: run.get(key) for key in ("id", "version", "seed", "epochs", "seconds", "device")},
+        "recipe": recipe.get("name", "") if isinstance(recipe, Mapping) else str(recipe),
+        "test": _accuracy((run.get("metrics") or {}).get("test")),
+        "versions": run.get("versions") or {},
+    }
+
+
+def _accuracy(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not metrics or not metrics.get("n"):
+        return None
+    accuracy = metrics["accuracy"]
+    known = accuracy if isinstance(accuracy, Mapping) else {"value": accuracy, "low": None, "high": None}
+    return {"n": metrics["n"], "accuracy": known["value"], "low": known["low"], "high": known["high"]}
+
+
+def collect_comparison(dataset: DatasetFolder) -> dict[str, Any] | None:
+    """Return the last comparison with the first flips of each kind; None before one was made."""
+    comparison = _optional(dataset, "comparison.json")
+    if comparison is None:
+        return None
+    kinds = ("fixed", "broken", "changed")
+    flips = [[flip for flip in comparison["flips"] if flip["kind"] == kind][:WORST] for kind in kinds]
+    return {**comparison, "flips": [flip for some in flips for flip in some]}
+
+
+def _made(dataset: DatasetFolder, spec: Spec, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "seconds": _optional(dataset, "seconds.json") or {},
+        "versions": {**_installed(), **{str(k): str(v) for k, v in (models[-1]["versions"] if models else {}).items()}},
+        "settings": _settings(spec),
+        "commands": [{"command": command, "purpose": purpose} for command, purpose in _commands(dataset)],
+    }
+
+
+def _installed() -> dict[str, str]:
+    found = {"specurate": curate.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _settings(spec: Spec) -> dict[str, str]:
+    label_error = spec.policy.label_error
+    return {
+        "split": f"{spec.split.train:g} train, {spec.split.val:g} val, {spec.split.test:g} test",
+        "embedding": spec.audit.embedding,
+        "audit": f"{spec.audit.folds} folds, {spec.audit.neighbours} neighbours",
+        "label errors": label_error
+        if isinstance(label_error, str)
+        else f"accepted below score {label_error.accept_below:g}",
+        "near duplicates": spec.policy.near_duplicates.replace("_", " "),
+        "recipe": f"{spec.train.recipe}, seed {spec.train.seed}",
+    }
+
+
+def _commands(dataset: DatasetFolder) -> list[tuple[str, str]]:
+    folder = shlex.quote(str(dataset.path))
+    version = latest_version(dataset) or "v1"
+    return [
+        (f"curate review {folder}", "look at the suspects in the FiftyOne App, correct labels there"),
+        (f"curate review {folder} --pull", "bring what was changed in the App back as decisions"),
+        (f"curate run {folder}", "build, train and compare the next version"),
+        (f"curate findings {folder} --all --format csv", "every score of every sample as a table"),
+        (f"curate export {folder} {version} --to FOLDER --format imagefolder", "hand the version on as class folders"),
+    ]

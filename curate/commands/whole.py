@@ -1,0 +1,135 @@
+"""demo, init, run, review, report, doctor: the whole job, and what stands before and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curate.commands.arguments import Dataset, Json, Workers
+from curate.commands.show import print_json, print_table, say, warn
+from curate.dataset import open_dataset
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    samples: Annotated[int, typer.Option(min=40, help="About how many images.")] = 1200,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Draw a dataset of cats and dogs with planted, recorded faults, to try everything on."""
+    from curate.demo.folder import write_demo
+    from curate.init import init_dataset
+
+    truth = write_demo(folder, samples, seed)
+    definitions = {"cat": "The drawn animal is a cat.", "dog": "The drawn animal is a dog."}
+    end = "\n# What was planted in these drawings; the report compares the findings with it.\ntruth: truth.csv\n"
+    init_dataset(folder, folder / "images", definitions=definitions, end=end)
+    planted = truth["fault"].value_counts()
+    if json:
+        print_json({"files": len(truth), "planted": planted.to_dict(), "dataset": str(folder)})
+        return
+    say(f"Drew {len(truth):,} files into {folder}. These are drawings; truth.csv says what was planted in them.")
+    say(f"Next: curate run {folder}")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where dataset.yaml goes.")],
+    source: Annotated[Path, typer.Option("--from", metavar="FOLDER|CSV", help="Class folders, images, or a CSV.")],
+    classes: Annotated[str, typer.Option(help="The classes, where the source states none: cat,dog")] = "",
+    json: Json = False,
+) -> None:
+    """Write a commented dataset.yaml from what a folder or a CSV holds."""
+    from curate.init import init_dataset
+    from curate.spec import read_spec
+
+    path = init_dataset(folder, source, [name.strip() for name in classes.split(",") if name.strip()])
+    spec = read_spec(open_dataset(folder))
+    if json:
+        print_json({"spec": str(path), "classes": spec.class_names, "sources": [one.path for one in spec.sources]})
+        return
+    say(f"Wrote {path}: {len(spec.classes)} classes ({', '.join(spec.class_names[:8])}). Read it, then: curate run {folder}")
+
+
+def run(
+    dataset: Dataset = Path("."),
+    workers: Workers = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Everything from scan to report: the main job. Only what is new is done."""
+    from curate.commands.run import run_dataset
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    summary = run_dataset(folder, read_spec(folder), workers, device, tell=warn if json else say)
+    if json:
+        print_json(summary)
+        return
+    print_score(folder)
+    seconds = summary["seconds"]
+    say(f"{sum(seconds.values()):.1f} s: " + ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))
+    say(f"Report: {summary['report']}")
+    say(f"Review: curate review {dataset}")
+
+
+def print_score(folder: Any) -> None:
+    """Write what the audit found of the planted faults, where they are known."""
+    from curate.commands.run import read_score
+
+    score = read_score(folder)
+    if not score:
+        return
+    print_table(score["rows"], "Planted faults (these are drawings)")
+    for model, accuracy in score["model_accuracy"].items():
+        if accuracy is not None:
+            say(f"{model}: accuracy against the planted truth {accuracy:.3f}")
+
+
+def review(
+    dataset: Dataset = Path("."),
+    pull: Annotated[bool, typer.Option("--pull", help="Only bring the App's edits back as decisions.")] = False,
+    port: Annotated[int, typer.Option(help="On the loopback interface.")] = 5151,
+    browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
+    name: Annotated[str, typer.Option("--reviewer", help="Who reviews; default: the user's name.")] = "",
+    json: Json = False,
+) -> None:
+    """Open the suspects in the FiftyOne App; labels and tags (drop, keep) set there come back as decisions."""
+    from curate.commands.curation import print_decisions
+    from curate.review import review as review_dataset
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    spec = read_spec(folder)
+    made = review_dataset(folder, spec, pull=pull, port=port, browser=browser, name=name or None)
+    print_decisions(made, json)
+
+
+def report(dataset: Dataset = Path("."), json: Json = False) -> None:
+    """Write the report of what is there now: one HTML file that needs no network, and the same as JSON."""
+    from curate.commands.report import write_report
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    path = write_report(folder, read_spec(folder))
+    if json:
+        print_json({"report": str(path), "json": str(path.with_suffix(".json"))})
+    else:
+        say(f"Report: {path}")
+
+
+def doctor(json: Json = False) -> None:
+    """Check what specurate needs of this machine; exit code 1 when something is missing."""
+    from dataclasses import asdict
+
+    from curate.doctor import diagnose
+
+    checks = diagnose()
+    passed = all(check.ok for check in checks)
+    if json:
+        print_json({"ok": passed, "checks": [asdict(check) for check in checks]})
+    else:
+        print_table([asdict(check) for check in checks], f"{sum(one.ok for one in checks)} of {len(checks)} checks passed")
+    if not passed:
+        raise typer.Exit(1)

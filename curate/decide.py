@@ -1,0 +1,231 @@
+"""Findings to decisions: by the spec's policy, by accepting an issue's suggestions, or one sample by hand.
+
+A policy never decides twice, never overrides a person, and never changes a label in the test split: labels that a model
+suggested and a policy accepted would let the model write its own exam.
+"""
+
+from __future__ import annotations
+
+import getpass
+
+import pandas as pd
+
+from curate.audit import read_findings
+from curate.build import place_samples, read_groups, resolve_labels
+from curate.dataset import DatasetFolder
+from curate.decisions import (
+    ACTIONS,
+    Decision,
+    append_decisions,
+    decided_pairs,
+    fold_decisions,
+    read_decisions,
+)
+from curate.files import Problem
+from curate.scan import Scan, read_scan
+from curate.spec import AcceptBelow, Policy, Spec
+from curate.tables import read_table
+
+LABEL_ISSUES = ("label_error", "label_conflict")
+
+
+def apply_policy(dataset: DatasetFolder, spec: Spec) -> list[Decision]:
+    """Write the decisions that the spec's ``policy:`` makes of the open findings, and return them."""
+    scan, findings = read_scan(dataset), read_findings(dataset)
+    rows = _with_splits(dataset, scan, spec)
+    proposals = propose_decisions(open_findings(dataset, findings), scan, _keepers(dataset), rows, spec.policy)
+    return append_decisions(dataset.decisions, proposals) if proposals else []
+
+
+def propose_decisions(
+    findings: pd.DataFrame, scan: Scan, keepers: pd.Series, rows: pd.DataFrame, policy: Policy
+) -> list[Decision]:
+    """Return what ``policy`` decides of open ``findings``, without writing anything.
+
+    Parameters
+    ----------
+    keepers
+        The sample that stays of each near-duplicate group's members, indexed by sample_id.
+    rows
+        Columns ``sample_id, label, split`` as they are now.
+    """
+    label = dict(zip(rows["sample_id"], rows["label"], strict=True))
+    split = dict(zip(rows["sample_id"], rows["split"], strict=True))
+    pixels = dict(zip(scan.samples["sample_id"], scan.samples["pixel_hash"], strict=True))
+    conflicts = set(findings.loc[findings["issue"] == "label_conflict", "sample_id"])
+    decisions, gone = [], set()
+    for row in findings.itertuples():
+        keeper = str(keepers.get(row.sample_id, ""))
+        is_exact = bool(keeper) and pixels.get(row.sample_id) == pixels.get(keeper)
+        action, new_label = _by_policy(row, policy, keeper, is_exact, row.sample_id in conflicts)
+        if action == "relabel" and (split.get(row.sample_id) == "test" or label.get(row.sample_id) == new_label):
+            continue
+        if not action or row.sample_id in gone:
+            continue
+        if action in ("drop", "merge"):
+            gone.add(row.sample_id)
+        decisions.append(_decision(row, action, new_label, label.get(row.sample_id, ""), "policy", "policy"))
+    return decisions
+
+
+def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, has_conflict: bool) -> tuple[str, str]:
+    """Return the action and its label that the policy takes on one finding; '' to leave it to a person."""
+    issue, sample_id = row.issue, row.sample_id  # type: ignore[attr-defined]
+    if issue == "near_duplicate":
+        rule = policy.exact_duplicates if is_exact else policy.near_duplicates
+        # Copies with different labels: merging them would hide the question which label is right.
+        takes = rule != "review" and keeper not in ("", sample_id) and not has_conflict
+        return ("merge", keeper) if takes else ("", "")
+    if issue == "label_error":
+        rule = policy.label_error
+        takes = isinstance(rule, AcceptBelow) and row.score < rule.accept_below  # type: ignore[attr-defined]
+        return ("relabel", row.suggested_label) if takes else ("", "")  # type: ignore[attr-defined]
+    return ("drop", "") if getattr(policy, issue, "review") == "drop" else ("", "")
+
+
+def accept_findings(
+    dataset: DatasetFolder, spec: Spec, issue: str, max_score: float = 1.0, actor: str | None = None
+) -> list[Decision]:
+    """Write a person's acceptance of every open finding of ``issue`` with a score up to ``max_score``.
+
+    Raises
+    ------
+    Problem
+        When the audit knows no such issue, or it suggests nothing that could be accepted.
+    """
+    findings = read_findings(dataset)
+    _expect_issue(findings, issue)
+    chosen = open_findings(dataset, findings)
+    chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
+    labels = dict(zip(*_labels_now(dataset, spec), strict=True))
+    keepers = _keepers(dataset)
+    decisions = []
+    for row in chosen.itertuples():
+        action = row.suggested_action if row.suggested_action in ACTIONS else ""
+        new_label = str(keepers.get(row.sample_id, "")) if action == "merge" else row.suggested_label
+        if action and not (action == "relabel" and not new_label):
+            before = labels.get(row.sample_id, "")
+            decisions.append(_decision(row, action, new_label, before, actor or current_user(), "decide"))
+    if len(chosen) and not decisions:
+        raise Problem(f"The findings of {issue} suggest nothing to accept. Decide them one by one, or in `curate review`.")
+    return append_decisions(dataset.decisions, decisions) if decisions else []
+
+
+def decide_sample(
+    dataset: DatasetFolder,
+    spec: Spec,
+    sample: str,
+    action: str,
+    label: str = "",
+    reason: str = "",
+    actor: str | None = None,
+) -> Decision:
+    """Write one person's decision on one sample, named by its id, the start of its id, or its path.
+
+    Raises
+    ------
+    Problem
+        When the sample, the action or the class is unknown; the sentence lists what there is.
+    """
+    scan = read_scan(dataset)
+    sample_id = find_sample(scan, sample)
+    if action not in ACTIONS:
+        raise Problem(f"Expected an action ({', '.join(ACTIONS)}), found {action!r}.")
+    if action == "relabel" and label not in spec.classes:
+        raise Problem(f"Expected a class of {dataset.spec} ({', '.join(spec.classes)}), found {label or 'none'!r}.")
+    if action == "merge":
+        label = find_sample(scan, label)
+    before = dict(zip(*_labels_now(dataset, spec), strict=True)).get(sample_id, "")
+    decision = Decision(
+        actor=actor or current_user(),
+        tool="decide",
+        sample_id=sample_id,
+        action=action,  # type: ignore[arg-type]
+        label=before if action == "keep" and not label else label,
+        reason=reason,
+        finding=_finding_answered(dataset, sample_id, action),
+        before=before,
+    )
+    return append_decisions(dataset.decisions, [decision])[0]
+
+
+def _finding_answered(dataset: DatasetFolder, sample_id: str, action: str) -> str:
+    """Return the open issue that a decision by hand answers: the worst that asks for this kind of answer."""
+    if not (dataset.cache / "findings.parquet").is_file():
+        return ""
+    mine = open_findings(dataset, read_findings(dataset))
+    mine = mine[mine["sample_id"] == sample_id].sort_values("score")
+    if action == "relabel":
+        mine = mine[mine["issue"].isin(LABEL_ISSUES)]
+    return str(mine["issue"].iloc[0]) if len(mine) else ""
+
+
+def find_sample(scan: Scan, name: str) -> str:
+    """Return the id of the sample that ``name`` means: its id, a start of it of 6 or more digits, or a path of it."""
+    ids = scan.samples["sample_id"]
+    matches = set(ids[ids == name]) or set(scan.locations.loc[scan.locations["path"] == name, "sample_id"]) - {""}
+    if not matches and len(name) >= 6:
+        matches = set(ids[ids.str.startswith(name)])
+    if len(matches) != 1:
+        found = "none has it" if not matches else f"{len(matches)} have it"
+        raise Problem(f"Expected a sample id (or 6 or more of its digits) or a path, found {name!r}: {found}.")
+    return str(matches.pop())
+
+
+def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the findings that are issues and that no decision has answered yet."""
+    table = read_findings(dataset) if findings is None else findings
+    decisions = read_decisions(dataset.decisions)
+    answered = decided_pairs(decisions)
+    # A person who stated the label of a sample has answered whatever a detector asks about it.
+    stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
+    answered |= {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
+    gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
+    is_open = [
+        (row.sample_id, row.issue) not in answered and row.sample_id not in gone for row in table.itertuples()
+    ]
+    return table[table["is_issue"] & pd.Series(is_open, index=table.index, dtype=bool)].reset_index(drop=True)
+
+
+def current_user() -> str:
+    """Return who is at the keyboard, as decisions name them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
+
+
+def _expect_issue(findings: pd.DataFrame, issue: str) -> None:
+    known = sorted(set(findings["issue"]))
+    if issue not in known:
+        raise Problem(f"Expected an issue that the audit looked for ({', '.join(known)}), found {issue!r}.")
+
+
+def _decision(row: object, action: str, label: str, before: str, actor: str, tool: str) -> Decision:
+    return Decision(
+        actor=actor,
+        tool=tool,
+        sample_id=row.sample_id,  # type: ignore[attr-defined]
+        action=action,  # type: ignore[arg-type]
+        label=label if action in ("relabel", "merge") else before if action == "keep" else "",
+        reason=row.evidence,  # type: ignore[attr-defined]
+        finding=row.issue,  # type: ignore[attr-defined]
+        before=before,
+    )
+
+
+def _keepers(dataset: DatasetFolder) -> pd.Series:
+    groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
+    return groups.set_index("sample_id")["keeper"]
+
+
+def _labels_now(dataset: DatasetFolder, spec: Spec) -> tuple[pd.Series, pd.Series]:
+    rows = resolve_labels(read_scan(dataset), fold_decisions(read_decisions(dataset.decisions)), spec)
+    return rows["sample_id"], rows["label"]
+
+
+def _with_splits(dataset: DatasetFolder, scan: Scan, spec: Spec) -> pd.DataFrame:
+    rows = resolve_labels(scan, fold_decisions(read_decisions(dataset.decisions)), spec)
+    rows["group_id"] = rows["sample_id"].map(read_groups(dataset, scan))
+    return rows.assign(split=rows["sample_id"].map(place_samples(dataset, rows, spec).split).fillna(""))
+

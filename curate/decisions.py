@@ -1,0 +1,161 @@
+"""The append-only log of what people and policies decided, and what it amounts to for each sample.
+
+``decisions.jsonl`` holds one JSON object a line. Nothing is ever rewritten: `undrop` or a later `relabel` takes a
+decision back, and the log still says who thought what, when and why.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curate.files import Problem
+
+Action = Literal["keep", "relabel", "drop", "merge", "undrop"]
+ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
+
+
+class Decision(BaseModel):
+    """One event of the log.
+
+    `finding` is the issue that it answers ('' when none); `before` is the label it replaces; `label` the new class for
+    `relabel` and `keep`, or the sample that stays for `merge`. `time` is UTC in ISO 8601 with microseconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = ""
+    time: str = ""
+    actor: str
+    tool: str
+    sample_id: str = Field(pattern=r"^[0-9a-f]{20}$")
+    action: Action
+    label: str = ""
+    reason: str = ""
+    finding: str = ""
+    before: str = ""
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """Return the decisions in ``path``, ordered by time and id; none when there is no file.
+
+    A last line without its newline is a write that was cut off and was never acknowledged: it is passed over.
+
+    Raises
+    ------
+    Problem
+        When a line is not a decision; the sentence names file and line.
+    """
+    if not path.is_file():
+        return []
+    whole, _, _torn = path.read_text(encoding="utf-8").rpartition("\n")
+    decisions = [_parse(line, path, number) for number, line in enumerate(whole.split("\n"), 1) if line.strip()]
+    unique = {decision.id: decision for decision in decisions}
+    return sorted(unique.values(), key=lambda decision: (decision.time, decision.id))
+
+
+def _parse(line: str, path: Path, number: int) -> Decision:
+    try:
+        return Decision.model_validate_json(line)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"])) or "line"
+        raise Problem(
+            f"{path}:{number}: expected a decision, but {key}: {fault['msg']}. Mend the line or take it out."
+        ) from None
+
+
+def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision]:
+    """Add ``decisions`` to the log, on disk when this returns; give each its id and a time later than all before it.
+
+    Safe against other writers: the file is locked while it is read for the last time and appended to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        _cut_torn_line(log)
+        stamped = _stamp(list(decisions), latest=_latest_time(path))
+        start = log.seek(0, os.SEEK_END)
+        try:
+            log.write("".join(decision.model_dump_json() + "\n" for decision in stamped).encode())
+            log.flush()
+            os.fsync(log.fileno())
+        except OSError:
+            log.truncate(start)  # a full disk: all of them or none
+            raise
+    return stamped
+
+
+def _cut_torn_line(log: object) -> None:
+    """Remove the bytes after the last newline: half a line of a writer that was killed."""
+    log.seek(0)  # type: ignore[attr-defined]
+    content = log.read()  # type: ignore[attr-defined]
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        log.truncate(whole)  # type: ignore[attr-defined]
+
+
+def _latest_time(path: Path) -> str:
+    return max((decision.time for decision in read_decisions(path)), default="")
+
+
+def _stamp(decisions: list[Decision], latest: str) -> list[Decision]:
+    """Times rise within the log even if the clock was set back, so that sorting by time is the order of writing."""
+    now = datetime.now(timezone.utc)
+    if latest:
+        now = max(now, datetime.fromisoformat(latest) + timedelta(microseconds=1))
+    stamped = []
+    for place, decision in enumerate(decisions):
+        time = (now + timedelta(microseconds=place)).isoformat(timespec="microseconds")
+        dated = decision.model_copy(update={"time": time})
+        digest = hashlib.sha256(dated.model_dump_json(exclude={"id"}).encode()).hexdigest()
+        stamped.append(dated.model_copy(update={"id": digest[:16]}))
+    return stamped
+
+
+def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:
+    """Return what the log amounts to: one row a decided sample.
+
+    Returns
+    -------
+    Columns ``sample_id, label, dropped, merged_into, decided_by``: the decided class ('' when the given one stands),
+    whether the sample is left out, the sample it was merged into, and the id of the last decision that changed it.
+    """
+    state: dict[str, dict[str, object]] = {}
+    for decision in decisions:
+        row = state.setdefault(
+            decision.sample_id,
+            {"sample_id": decision.sample_id, "label": "", "dropped": False, "merged_into": "", "decided_by": ""},
+        )
+        row["decided_by"] = decision.id
+        if decision.action in ("relabel", "keep"):
+            row["label"] = decision.label or row["label"]
+        if decision.action in ("drop", "merge"):
+            row["dropped"] = True
+            row["merged_into"] = decision.label if decision.action == "merge" else ""
+        if decision.action in ("undrop", "relabel", "keep"):
+            row["dropped"], row["merged_into"] = False, ""
+    columns = ["sample_id", "label", "dropped", "merged_into", "decided_by"]
+    return pd.DataFrame(list(state.values()), columns=columns).astype({"dropped": bool}).sort_values(
+        "sample_id", ignore_index=True
+    )
+
+
+def decided_pairs(decisions: list[Decision]) -> set[tuple[str, str]]:
+    """Return the (sample_id, issue) pairs that some decision answered: their findings are closed."""
+    return {(decision.sample_id, decision.finding) for decision in decisions if decision.finding}
+
+
+def decisions_digest(decisions: list[Decision]) -> str:
+    """Return the SHA-256 of the log's content, whatever the order of its lines."""
+    lines = "\n".join(decision.model_dump_json() for decision in decisions)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,121 @@
+"""A version to a folder that other tools read: class folders, a CSV, or Parquet with the images inside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from curate.build import read_manifest, read_version
+from curate.dataset import DatasetFolder
+from curate.files import Problem, write_json
+from curate.progress import track
+from curate.scan import read_scan
+from curate.tables import SPLITS, write_table
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+ROWS_PER_SHARD = 2_000
+
+
+def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "imagefolder") -> Path:
+    """Write ``version`` to the new folder ``to`` and return it; source files are copied, never linked or moved.
+
+    ``imagefolder``: ``split/class/<sample_id>.<suffix>`` and ``manifest.csv``. ``csv``: ``<split>.csv`` with the paths
+    of the source files. ``parquet``: ``<split>-NNNNN.parquet`` with columns image {bytes, path}, label, sample_id.
+
+    Raises
+    ------
+    Problem
+        When ``to`` exists and is not empty, the format is unknown, or a source file changed since the scan.
+    """
+    if form not in FORMATS:
+        raise Problem(f"Expected a format ({', '.join(FORMATS)}), found {form!r}.")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise Problem(f"Expected a new or empty folder to export to, but {to} holds something. Name another one.")
+    record = read_version(dataset, version)
+    rows = with_files(dataset, read_manifest(dataset, version))
+    making = to.parent / f".{to.name}-{os.getpid()}"
+    try:
+        making.mkdir(parents=True)
+        FORMATS[form](rows, making)
+        write_json(making / "version.json", record)
+        if to.exists():
+            to.rmdir()
+        making.rename(to)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return to
+
+
+def with_files(dataset: DatasetFolder, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return ``manifest`` with a column ``file``: where each sample's bytes lie now, wherever they were before."""
+    held = read_scan(dataset).locations.query("status in ('sample', 'location')").drop_duplicates("sample_id")
+    files = dict(zip(held["sample_id"], held["file"], strict=True))
+    missing = [row.path for row in manifest.itertuples() if row.sample_id not in files]
+    if missing:
+        raise Problem(
+            f"{len(missing)} samples of the version are in no source any more ({', '.join(missing[:3])}). "
+            "Bring the files back and run `curate scan`."
+        )
+    return manifest.assign(file=[str(dataset.path / files[one]) for one in manifest["sample_id"]])
+
+
+def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``table`` with an apostrophe before text that a spreadsheet would run as a formula.
+
+    References
+    ----------
+    OWASP, CSV Injection.
+    """
+    texts = {name: table[name].map(_safe_cell) for name in table.columns if table[name].map(type).eq(str).any()}
+    return table.assign(**texts)
+
+
+def _safe_cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _write_imagefolder(rows: pd.DataFrame, to: Path) -> None:
+    places = [f"{row.split}/{row.label}/{row.sample_id}{Path(row.file).suffix.lower()}" for row in rows.itertuples()]
+    for row, place in track(zip(rows.itertuples(), places, strict=True), len(rows), "export"):
+        target = to / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_read(row.file))
+    listed = rows.assign(file=places)[["file", "label", "split", "sample_id", "path"]]
+    safe_cells(listed).to_csv(to / "manifest.csv", index=False)
+
+
+def _write_csv(rows: pd.DataFrame, to: Path) -> None:
+    for split in SPLITS:
+        chosen = rows[rows["split"] == split]
+        absolute = chosen.assign(path=[str(Path(file).resolve()) for file in chosen["file"]])
+        safe_cells(absolute[["path", "label", "sample_id"]]).to_csv(to / f"{split}.csv", index=False)
+
+
+def _write_parquet(rows: pd.DataFrame, to: Path) -> None:
+    shards = [
+        (split, start, chosen.iloc[start : start + ROWS_PER_SHARD])
+        for split, chosen in rows.groupby("split", sort=True)
+        for start in range(0, len(chosen), ROWS_PER_SHARD)
+    ]
+    for split, start, shard in track(shards, len(shards), "export", unit="shards"):
+        images = [{"bytes": _read(row.file), "path": f"{row.sample_id}{Path(row.file).suffix.lower()}"} for row in shard.itertuples()]
+        table = pd.DataFrame({"image": images, "label": shard["label"], "sample_id": shard["sample_id"]})
+        write_table(to / f"{split}-{start // ROWS_PER_SHARD:05d}.parquet", table)
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise Problem(f"Expected to read {file}, but {error.strerror}. Run `curate scan` to see what changed.") from None
+
+
+FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    "imagefolder": _write_imagefolder,
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+}

@@ -1,0 +1,61 @@
+"""Files written whole or not at all, and the one exception a user is meant to read.
+
+Everything specurate writes goes to a temporary name in the same folder, is flushed to the disk and renamed, so a
+kill or a full disk leaves the old file as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Problem(Exception):
+    """A fault that the user can mend: a sentence saying what was expected, what was found and what to do."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block ends well it becomes ``path``, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> Path:
+    """Write ``content`` (text as UTF-8) to ``path`` whole or not at all, and return ``path``."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write ``value`` as sorted, indented JSON, whole or not at all."""
+    return write_atomic(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in ``path``.
+
+    Raises
+    ------
+    Problem
+        When the file is missing or is not JSON; the sentence names file and line.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"Expected the file {path}, but it is not there.") from None
+    except json.JSONDecodeError as error:
+        raise Problem(f"{path}:{error.lineno}: expected JSON, but {error.msg}. Restore the file or delete it.") from None

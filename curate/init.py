@@ -1,0 +1,129 @@
+"""A folder of images or a CSV to a commented ``dataset.yaml``, written from what is seen there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+from curate.dataset import DatasetFolder
+from curate.files import Problem, write_atomic
+from curate.sources import label_and_split, read_csv_rows, walk_files, why_ignored
+from curate.spec import parse_spec
+
+GITIGNORE = "# caches and build products that `curate run` makes again\n.curate/\nmodels/\nreports/\n"
+
+TEMPLATE = """\
+# The specification of this dataset. `curate run` turns it into findings, versions, models and a report.
+# Everything below `sources:` may be left out; the values shown are the defaults.
+name: {name}
+
+# What each class means, in a sentence: labellers and reviewers go by it.
+classes:
+{classes}
+
+# Where the images lie, relative to this file. They are only ever read.
+sources:
+  - path: {path}
+    kind: {kind}            # folders: one folder a class; flat: no labels; csv: path,label[,split,annotator]
+    labels: {{}}               # what the source calls a class -> its name above, as in {{cats: cat}}
+    ignore: []               # patterns of paths to leave out, as in ["*/thumbs/*"]
+
+# Shares of the samples. Near copies stay in one split, and adding images moves no old one.
+split: {{train: 0.7, val: 0.1, test: 0.2, seed: 0}}
+
+# What `curate decide` (and `run`) does without asking. `review` leaves it to a person.
+# Nothing is ever deleted: a decision is a line in decisions.jsonl and can be taken back.
+policy:
+  exact_duplicates: merge      # merge | review     same pixels in different files
+  near_duplicates: keep_best   # keep_best | review
+  unreadable: drop             # drop | review
+  low_information: drop        # drop | review      blank images
+  label_error: {{accept_below: 0.05}}   # review, or accept the suggested label when the score is below this
+  label_conflict: review       # drop | review      (a policy never changes a label in the test split)
+  outlier: review              # drop | review
+
+# What must hold for `curate check` to pass.
+check:
+  min_per_class: 10
+  min_test_per_class: 2
+  max_imbalance: 10
+  no_leakage: true
+
+# What `curate run` trains: small (a ResNet from scratch) or lite0 (a fine-tuned EfficientNet-Lite0).
+train: {{recipe: small, seed: 0}}
+"""
+
+
+def init_dataset(
+    folder: Path, source: Path, classes: list[str] | None = None, definitions: dict[str, str] | None = None, end: str = ""
+) -> Path:
+    """Write ``folder/dataset.yaml`` for the images of ``source`` and return its path.
+
+    Parameters
+    ----------
+    source
+        A folder with one folder a class, a flat folder, or a CSV file with the columns path,label.
+    classes
+        The classes of a source that states none.
+    definitions, end
+        What the classes mean, where that is known, and further lines of the spec.
+
+    Raises
+    ------
+    Problem
+        When there is a spec already, the source is missing or empty, or no class can be told.
+    """
+    dataset = DatasetFolder(folder)
+    if dataset.spec.exists():
+        raise Problem(f"{dataset.spec} is there already. Edit it, or name another folder.")
+    if not source.exists():
+        raise Problem(f"Expected a folder of images or a CSV file at {source}, but nothing is there.")
+    labels, kind = _csv_labels(source) if source.is_file() else _folder_labels(source)
+    names = classes or sorted(label for label in labels if label)
+    if not sum(labels.values()):
+        raise Problem(f"Expected images in {source}, but found none. Name the folder that holds them.")
+    if not names:
+        raise Problem(f"{source} states no labels. Name the classes, as in `--classes cat,dog`.")
+    text = _render(folder, source, [(name, (definitions or {}).get(name, ""), labels[name]) for name in names], kind) + end
+    parse_spec(text, dataset.spec)
+    write_atomic(dataset.spec, text)
+    if not (folder / ".gitignore").exists():
+        write_atomic(folder / ".gitignore", GITIGNORE)
+    return dataset.spec
+
+
+def _folder_labels(source: Path) -> tuple[Counter[str], str]:
+    """Count the images of each class folder; top folders called train, val, test are splits."""
+    labels: Counter[str] = Counter()
+    for file in walk_files(source):
+        if not why_ignored(file, source):
+            labels[label_and_split(file.relative_to(source).parts)[0]] += 1
+    return labels, "folders" if any(labels) else "flat"
+
+
+def _csv_labels(source: Path) -> tuple[Counter[str], str]:
+    return Counter(row.get("label", "").strip() for _, row in read_csv_rows(source)), "csv"
+
+
+def _render(folder: Path, source: Path, classes: list[tuple[str, str, int]], kind: str) -> str:
+    quoted = [f"{_quote(name)}: {_quote(definition)}" for name, definition, _ in classes]
+    width = max(map(len, quoted))
+    lines = [f"  {text:<{width}}  # {count:,} images" for text, (_, _, count) in zip(quoted, classes, strict=True)]
+    return TEMPLATE.format(
+        name=_quote(_name(folder)),
+        classes="\n".join(lines),
+        path=_quote(Path(os.path.relpath(source, folder)).as_posix()),
+        kind=kind,
+    )
+
+
+def _quote(text: str) -> str:
+    """A JSON string is a YAML string too, whatever is in it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _name(folder: Path) -> str:
+    name = "".join(letter if letter.isalnum() or letter in "_. -" else "-" for letter in folder.resolve().name)
+    return name.strip("-. ") or "dataset"

@@ -1,0 +1,122 @@
+"""The App itself: opened on the suspects, served to this machine only, closed with its edits taken in."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from typing import Any
+
+from curate.dataset import DatasetFolder
+from curate.decisions import Decision
+from curate.files import Problem
+from curate.review.environment import load_fiftyone
+from curate.review.layout import SUSPECTS
+from curate.review.pull import Notify, pull_review, tell
+from curate.review.push import push_review
+from curate.review.snapshot import review_name
+from curate.spec import Spec
+
+PORT = 5151
+LOOPBACK = "127.0.0.1"
+
+
+def review(
+    dataset: DatasetFolder,
+    spec: Spec,
+    *,
+    pull: bool = False,
+    port: int = PORT,
+    browser: bool = True,
+    wait: bool = True,
+    name: str | None = None,
+    actor: str | None = None,
+    notify: Notify = tell,
+) -> list[Decision]:
+    """Push, open the App, wait for Ctrl-C and return the decisions made there: the twin of `curate review`.
+
+    Parameters
+    ----------
+    pull
+        Only take in the edits made so far; opens nothing.
+    wait
+        When False, return at once with the App left open for as long as this process runs.
+    """
+    if pull:
+        return pull_review(dataset, spec, actor, name, notify)
+    push_review(dataset, spec, name)
+    session = open_app(dataset, spec, port, browser=browser, name=name, notify=notify)
+    if not wait:
+        return []
+    try:
+        _wait_for_interrupt(lambda: notify("Ctrl-C ends the review and takes your edits in."))
+    finally:
+        session.close()
+    return pull_review(dataset, spec, actor, name, notify)
+
+
+def open_app(
+    dataset: DatasetFolder,
+    spec: Spec,
+    port: int = PORT,
+    address: str = LOOPBACK,
+    browser: bool = True,
+    name: str | None = None,
+    notify: Notify = tell,
+) -> Any:
+    """Open the App on the suspects, or on everything when there is none, and return FiftyOne's session.
+
+    Pushes first if that was never done.
+
+    Raises
+    ------
+    Problem
+        When ``address`` can be reached from other machines, or ``port`` is taken.
+    """
+    _check_address(address, port)
+    fo = load_fiftyone()
+    name = review_name(dataset, name)
+    if not fo.dataset_exists(name):
+        push_review(dataset, spec, name)
+    pushed = fo.load_dataset(name)
+    view = pushed.load_saved_view(SUSPECTS) if pushed.has_saved_view(SUSPECTS) else None
+    # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
+    session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
+    url = f"http://{address}:{port}/datasets/{name}" + (f"?view={SUSPECTS}" if view is not None else "")
+    notify(f"The FiftyOne App is at {url}")
+    if browser:
+        webbrowser.open(url)
+    return session
+
+
+def _check_address(address: str, port: int) -> None:
+    """FiftyOne would silently join whatever App answers at a taken port, and that may show another database."""
+    if not ipaddress.ip_address(address).is_loopback:
+        raise Problem(
+            f"Expected a loopback address such as {LOOPBACK}, found {address}: the App asks nobody for a password. "
+            f"From another machine, use `ssh -L {port}:{LOOPBACK}:{port}`."
+        )
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            raise Problem(
+                f"Expected port {port} to be free, but another program (an App that is still open?) uses it. "
+                "Close it, or choose another with --port."
+            ) from None
+
+
+def _wait_for_interrupt(ready: Callable[[], None]) -> None:
+    """Block until Ctrl-C or SIGTERM; both end the review in good order."""
+    ended = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ready()
+        ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,139 @@
+"""A mongod of our own for the App: started by the first process that needs it, stopped by the last.
+
+FiftyOne can start one too, but it joins whatever FiftyOne database is already running on the machine, whatever folder
+was asked for; and Ctrl-C, which is how a review ends, must not stop the database before the edits are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from curate.files import Problem, read_json, write_json
+from curate.mongod import check_database, find_mongod
+
+STARTUP = 90  # seconds that a mongod may take to answer: a cold start on a busy disk
+SHUTDOWN = 30
+
+
+@contextlib.contextmanager
+def running_database(folder: Path) -> Iterator[str]:
+    """Yield the URI of a mongod that keeps its files in ``folder``, shared by every process that asks for it.
+
+    Raises
+    ------
+    Problem
+        When there is no mongod, or it does not start on ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "specurate-users").open("a") as users:
+        with _locked(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            uri = _running(folder) or _start(folder)
+        try:
+            yield uri
+        finally:
+            with _locked(folder):
+                if _is_last(users):
+                    _stop(folder, uri)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Starting and stopping exclude each other; using the database goes on meanwhile."""
+    with (folder / "specurate-lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _running(folder: Path) -> str | None:
+    """Return the URI of a mongod that still serves ``folder``: another process's, or one whose starter was killed."""
+    address = folder / "specurate-address.json"
+    if not address.is_file():
+        return None
+    uri = str(read_json(address)["uri"])
+    try:
+        check_database(uri, seconds=2)
+    except Problem:
+        return None
+    return uri if _folder_of(uri) == str(folder.resolve()) else None
+
+
+def _folder_of(uri: str) -> str:
+    """Another mongod may have taken the port since: ask it which folder it serves."""
+    with _client(uri) as client:
+        options = client.admin.command("getCmdLineOpts")["parsed"]
+    return str(options.get("storage", {}).get("dbPath", ""))
+
+
+def _start(folder: Path) -> str:
+    mongod, port, log = find_mongod(), _free_port(), folder / "log" / "mongo.log"
+    if mongod is None:
+        raise Problem(
+            "Expected the mongod that the FiftyOne App needs, but none is installed. Run `python -m curate.mongod`, "
+            "or set FIFTYONE_DATABASE_URI to a server of your own."
+        )
+    log.parent.mkdir(exist_ok=True)
+    command = [str(mongod), "--dbpath", str(folder.resolve()), "--logpath", str(log), "--bind_ip", "127.0.0.1"]
+    # A session of its own: Ctrl-C in the terminal reaches every process of the terminal's session.
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--nounixsocket"], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    uri = f"mongodb://127.0.0.1:{port}"
+    _wait_for_answer(process, uri, log)
+    write_json(folder / "specurate-address.json", {"uri": uri})
+    return uri
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], uri: str, log: Path) -> None:
+    deadline = time.monotonic() + STARTUP
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(Problem):
+            check_database(uri, seconds=1)
+            return
+    how = "did not answer in time" if process.poll() is None else f"stopped with exit code {process.returncode}"
+    process.kill()
+    process.wait()
+    raise Problem(
+        f"Expected mongod to start, but it {how}; {log} says why. "
+        "If another program uses that folder, close it or set FIFTYONE_DATABASE_DIR to another."
+    )
+
+
+def _stop(folder: Path, uri: str) -> None:
+    """Shut mongod down and wait until it has let go of ``folder``, so that the next start is not refused."""
+    from pymongo.errors import PyMongoError
+
+    with contextlib.suppress(PyMongoError), _client(uri) as client:  # the answer is always a broken connection
+        client.admin.command("shutdown", force=True)
+    (folder / "specurate-address.json").unlink()
+    deadline = time.monotonic() + SHUTDOWN
+    lock = folder / "mongod.lock"  # holds its process id until the very end
+    while lock.is_file() and lock.stat().st_size and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _client(uri: str) -> Any:
+    from pymongo import MongoClient
+
+    return MongoClient(uri, serverSelectionTimeoutMS=5_000)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

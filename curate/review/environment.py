@@ -1,0 +1,60 @@
+"""FiftyOne as specurate uses it: its database in a folder of our own, no tracking, loopback only.
+
+FiftyOne connects to its database while it is imported, so everything is set before, and here is the one place that
+imports it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from curate.review.database import running_database
+
+QUIET = {
+    "FIFTYONE_DO_NOT_TRACK": "1",
+    "FIFTYONE_DEFAULT_APP_ADDRESS": "127.0.0.1",
+    "FIFTYONE_LOGGING_LEVEL": "ERROR",
+    "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+}
+_open = contextlib.ExitStack()
+
+
+def load_fiftyone() -> Any:
+    """Return the module ``fiftyone``, connected: 3 to 4 seconds the first time, and as long for the database.
+
+    Variables that are set already win: ``FIFTYONE_DATABASE_URI`` (a server of your own), ``FIFTYONE_DATABASE_DIR``.
+
+    Raises
+    ------
+    Problem
+        When no database can be started.
+    """
+    if "fiftyone" not in sys.modules:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        if not os.environ.get("FIFTYONE_DATABASE_URI"):
+            # Exit functions run last in, first out: registered before FiftyOne's own, which still need the database.
+            atexit.register(stop_database)
+            os.environ["FIFTYONE_DATABASE_URI"] = _open.enter_context(running_database(database_folder()))
+    import fiftyone
+
+    return fiftyone
+
+
+def stop_database() -> None:
+    """Let go of the database that ``load_fiftyone`` started; this process cannot use FiftyOne afterwards."""
+    _open.close()
+
+
+def database_folder() -> Path:
+    """Return where the App's database lies: FIFTYONE_DATABASE_DIR, or a folder in the user's cache."""
+    if chosen := os.environ.get("FIFTYONE_DATABASE_DIR"):
+        return Path(chosen)
+    mac = sys.platform == "darwin"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if mac else ".cache")
+    return Path(cache) / "specurate" / "fiftyone"

@@ -1,0 +1,83 @@
+"""How the App looks when it opens: sidebar, colours, what stands on each picture, saved views, allowed labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from curate.review.rows import Kind, score_field
+from curate.spec import Spec
+
+SUSPECTS = "suspects"
+OWN_VIEWS = "curate: "  # how the description of a view of ours starts: only those are ever removed
+ON_PICTURE = ("given_label", "suggested_label", "tags")
+COLOURS = {"given_label": "#5B7DB1", "suggested_label": "#E0782F", "label": "#3F9C6B", "tags": "#8A8F98"}
+FILE_FIELDS = ("path", "sample_id", "filepath", "id", "metadata.width", "metadata.height", "metadata.size_bytes")
+DATES = ("metadata.mime_type", "metadata.num_channels", "created_at", "last_modified_at")
+
+
+def lay_out(fo: Any, view: Any, spec: Spec, kinds: dict[str, Kind]) -> None:
+    """Set the App's defaults for the dataset ``view``; a reviewer can change them for themselves."""
+    config = view.app_config
+    config.sidebar_groups = [
+        fo.SidebarGroupDocument(name=name, paths=list(paths), expanded=expanded)
+        for name, paths, expanded in _sidebar(kinds)
+        if paths
+    ]
+    config.active_fields = fo.ActiveFields(paths=list(ON_PICTURE), exclude=False)
+    fields = [{"path": path, "fieldColor": colour} for path, colour in COLOURS.items()]
+    config.color_scheme = fo.ColorScheme(color_by="field", fields=fields)
+    view.save()
+    _restrict_labels(view, spec)
+
+
+def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
+    scores = [name for name, kind in kinds.items() if kind == "number"]
+    models = [name for name, kind in kinds.items() if kind == "label" and name not in COLOURS]
+    return [
+        ("tags", ["tags", "_label_tags"], True),
+        ("labels", ["label", "given_label", "suggested_label"], True),
+        ("findings", ["open_issues", "issues", "evidence", "group_id"], True),
+        ("scores (low is bad)", scores, True),
+        ("models", models, True),
+        ("version", ["split"], True),
+        ("file", [*FILE_FIELDS, *DATES], False),
+    ]
+
+
+def _restrict_labels(view: Any, spec: Spec) -> None:
+    """Offer the classes of the spec, and only for `label`, where the App's editor lets a reviewer change it."""
+    schema = view.generate_label_schemas("label", scan_samples=False)
+    component = "radio" if len(spec.classes) <= 5 else "dropdown"
+    view.set_label_schemas({"label": {**schema, "component": component, "classes": spec.class_names}})
+    view.active_label_schemas = ["label"]
+
+
+def save_views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> None:
+    """Save the views that have samples: suspects, one an issue, test; remove those of ours that have none."""
+    wanted = _views(view, rows, kinds)
+    for name in view.list_saved_views():
+        ours = str(view.get_saved_view_info(name)["description"] or "").startswith(OWN_VIEWS)
+        if ours and name not in wanted:
+            view.delete_saved_view(name)
+    for name, (stages, told) in wanted.items():
+        view.save_view(name, stages, description=OWN_VIEWS + told, overwrite=True)
+
+
+def _views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> dict[str, tuple[Any, str]]:
+    from fiftyone import ViewField
+
+    views = {}
+    undecided = {issue for issues in rows["open_issues"] for issue in issues}
+    if "label_error" in undecided:
+        suspects = view.match(ViewField("open_issues").contains("label_error")).sort_by(score_field("label_error"))
+        views[SUSPECTS] = (suspects, "labels that look wrong and are not decided yet, worst first")
+    for issue in sorted({issue for issues in rows["issues"] for issue in issues}):
+        # Near copies stand side by side; all else is worst first.
+        order = "group_id" if issue in ("near_duplicate", "leakage") else score_field(issue)
+        found = view.match(ViewField("issues").contains(issue)).sort_by(order)
+        views[issue] = (found, f"every {issue} finding, decided or not")
+    if (rows["split"] == "test").any():
+        views["test"] = (view.match(ViewField("split") == "test"), "the locked test split of the newest version")
+    return views

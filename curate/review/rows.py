@@ -1,0 +1,152 @@
+"""The tables on disk to what the App shows: one row a readable sample, one column a field.
+
+Pure pandas: nothing here knows FiftyOne, so what a reviewer will see can be computed and tested without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pandas as pd
+
+from curate.dataset import DatasetFolder, numbered
+from curate.decisions import Decision, decided_pairs, fold_decisions, read_decisions
+from curate.spec import Spec
+from curate.tables import FINDINGS, empty, read_table
+
+Kind = Literal["text", "texts", "number", "label"]
+LABELS = ("given_label", "suggested_label", "label")
+DROP, KEEP = "drop", "keep"
+TAGS = (DROP, KEEP)
+
+
+def collect_rows(dataset: DatasetFolder, spec: Spec) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    """Return the rows, sorted by sample_id, and the kind of each field.
+
+    A label is a pair (class, confidence or None); '' and None stand for nothing. An empty scan gives no rows.
+    """
+    samples = read_table(dataset.cache / "samples.parquet", "curate scan")
+    samples = samples[samples["reason"] == ""].set_index("sample_id", drop=False)
+    decisions = read_decisions(dataset.decisions)
+    rows = pd.DataFrame(index=samples.index)
+    rows["sample_id"] = samples["sample_id"]
+    rows["file"] = _files(dataset, samples)
+    rows["image"] = list(zip(samples["width"], samples["height"], samples["bytes"], samples["format"], strict=True))
+    rows["tags"] = _by_sample(_tags(decisions), rows.index, list)
+    rows["given_label"] = [(label, None) for label in samples["given_label"]]
+    rows["label"] = _decided_labels(samples, decisions)
+    kinds: dict[str, Kind] = {"sample_id": "text", "path": "text", "given_label": "label", "label": "label"}
+    rows["path"] = samples["path"]
+    parts = (
+        _finding_fields(dataset, rows.index, decisions),
+        _version_fields(dataset, rows.index),
+        _prediction_fields(dataset, rows.index),
+    )
+    for table, its_kinds in parts:
+        rows, kinds = rows.join(table), {**kinds, **its_kinds}
+    return rows.sort_index(), kinds
+
+
+def current_labels(dataset: DatasetFolder) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the decided class and the tags of each sample as the log has them now."""
+    samples = read_table(dataset.cache / "samples.parquet", "curate scan").set_index("sample_id", drop=False)
+    decisions = read_decisions(dataset.decisions)
+    labels = {sample: label for sample, (label, _) in zip(samples.index, _decided_labels(samples, decisions), strict=True)}
+    return labels, _tags(decisions)
+
+
+def open_findings(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return the issues that no decision has answered, worst first; no rows before the first audit."""
+    findings = _findings(dataset)
+    answered = decided_pairs(read_decisions(dataset.decisions))
+    is_open = [pair not in answered for pair in zip(findings["sample_id"], findings["issue"], strict=True)]
+    return findings[findings["is_issue"] & pd.Series(is_open, index=findings.index, dtype=bool)].sort_values("score")
+
+
+def _findings(dataset: DatasetFolder) -> pd.DataFrame:
+    path = dataset.cache / "findings.parquet"
+    return read_table(path, "curate audit") if path.is_file() else empty(FINDINGS)
+
+
+def _files(dataset: DatasetFolder, samples: pd.DataFrame) -> list[str]:
+    """The absolute path of the file that the sample's `path` names: the first of its copies."""
+    locations = read_table(dataset.cache / "locations.parquet", "curate scan").drop_duplicates(["source", "path"])
+    files = locations.set_index(["source", "path"])["file"]
+    keys = zip(samples["source"], samples["path"], strict=True)
+    return [str((dataset.path / files[key]).resolve()) for key in keys]
+
+
+def _decided_labels(samples: pd.DataFrame, decisions: list[Decision]) -> list[tuple[str, None]]:
+    decided = fold_decisions(decisions).set_index("sample_id")["label"]
+    labels = zip(samples["sample_id"].map(decided).fillna(""), samples["given_label"], strict=True)
+    return [(label or given, None) for label, given in labels]
+
+
+def _tags(decisions: list[Decision]) -> dict[str, list[str]]:
+    """`drop` for what is left out, `keep` for what a decision holds to be right as it is."""
+    last = {decision.sample_id: decision.action for decision in decisions}
+    dropped = fold_decisions(decisions).set_index("sample_id")["dropped"]
+    kept = {sample: [KEEP] for sample, action in last.items() if action == "keep"}
+    return {**kept, **{str(sample): [DROP] for sample in dropped.index[dropped]}}
+
+
+def _finding_fields(
+    dataset: DatasetFolder, index: pd.Index, decisions: list[Decision]
+) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    findings = _findings(dataset)
+    issues = findings[findings["is_issue"]].sort_values(["score", "issue"])
+    undecided = open_findings(dataset)
+    suggested = issues[issues["suggested_label"] != ""].groupby("sample_id")["suggested_label"].first()
+    table = pd.DataFrame(index=index)
+    table["suggested_label"] = [(label, None) for label in _by_sample(suggested.to_dict(), index, str)]
+    table["issues"] = _by_sample(issues.groupby("sample_id")["issue"].agg(list).to_dict(), index, list)
+    table["open_issues"] = _by_sample(undecided.groupby("sample_id")["issue"].agg(list).to_dict(), index, list)
+    told = issues["issue"] + ": " + issues["evidence"]
+    table["evidence"] = _by_sample(told.groupby(issues["sample_id"]).agg("; ".join).to_dict(), index, str)
+    grouped = issues[issues["group_id"] != ""].groupby("sample_id")["group_id"].first()
+    table["group_id"] = _by_sample(grouped.to_dict(), index, str)
+    kinds: dict[str, Kind] = {"suggested_label": "label", "issues": "texts", "open_issues": "texts"}
+    kinds |= {"evidence": "text", "group_id": "text"}
+    for issue in sorted(set(issues["issue"])):
+        scores = findings[findings["issue"] == issue].drop_duplicates("sample_id").set_index("sample_id")["score"]
+        table[score_field(issue)] = scores.reindex(index)
+        kinds[score_field(issue)] = "number"
+    return table, kinds
+
+
+def score_field(issue: str) -> str:
+    """Return the name of the field that holds the score of ``issue``: 0..1, low is bad."""
+    return f"{issue}_score"
+
+
+def _version_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    """The split of each sample in the newest version; '' for those it leaves out."""
+    versions = numbered(dataset.versions, "v")
+    table = pd.DataFrame(index=index)
+    splits: dict[str, str] = {}
+    if versions:
+        manifest = read_table(dataset.versions / versions[-1] / "manifest.parquet", "curate build")
+        splits = dict(zip(manifest["sample_id"], manifest["split"], strict=True))
+    table["split"] = _by_sample(splits, index, str)
+    return table, {"split": "text"}
+
+
+def _prediction_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    """One label field a model: what it predicts and how sure it is."""
+    table = pd.DataFrame(index=index)
+    kinds: dict[str, Kind] = {}
+    for model in numbered(dataset.models, "m"):
+        path = dataset.models / model / "predictions.parquet"
+        if not path.is_file():
+            continue
+        predictions = pd.read_parquet(path).drop_duplicates("sample_id")
+        sure = predictions.filter(regex=r"^p_").max(axis="columns").astype(float)
+        labels = dict(zip(predictions["sample_id"], zip(predictions["predicted"], sure, strict=True), strict=True))
+        table[model] = [labels.get(sample, ("", None)) for sample in index]
+        kinds[model] = "label"
+    return table, kinds
+
+
+def _by_sample(values: dict[Any, Any], index: pd.Index, nothing: Callable[[], Any]) -> list[Any]:
+    return [values[sample] if sample in values else nothing() for sample in index]

@@ -1,0 +1,266 @@
+"""Sources to samples: every file found, read once, hashed, decoded, measured, and accounted for.
+
+Incremental on two levels: a file whose size and times did not change is not opened again, and content that was measured
+before, under whatever name, is not decoded again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from curate.cache import ContentCache
+from curate.dataset import DatasetFolder
+from curate.engine import batched, map_batches
+from curate.files import read_json, write_json
+from curate.measure import measure_content
+from curate.progress import track
+from curate.sources import LARGEST_FILE, FoundFile, find_files, printed
+from curate.spec import Images, Spec
+from curate.tables import LOCATIONS, MEASURES, SAMPLES, SPLITS, VOTES, empty, read_table, shaped, write_table
+from curate.thumbnails import thumbnail_cache
+
+BATCH = 32  # files a task: small enough that Ctrl-C answers at once
+FLUSH = 16  # batches a shard: what a kill can cost is 512 images
+TABLES = ("samples", "locations", "votes", "metadata")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The tables of a scan; see ``curate.tables`` for their columns. ``metadata`` holds a CSV's further columns."""
+
+    samples: pd.DataFrame
+    locations: pd.DataFrame
+    votes: pd.DataFrame
+    metadata: pd.DataFrame
+
+    def counts(self) -> dict[str, int]:
+        """Return samples, locations (further copies), unreadable and ignored: together the files found."""
+        status = self.locations["status"].value_counts()
+        names = {"samples": "sample", "locations": "location", "unreadable": "unreadable", "ignored": "ignored"}
+        return {name: int(status.get(value, 0)) for name, value in names.items()}
+
+
+def scan_dataset(
+    dataset: DatasetFolder, spec: Spec, workers: int | None = None, engine: str = "threads"
+) -> Scan:
+    """Read what is new in the spec's sources and return the scan, also written under ``.curate/``.
+
+    Parameters
+    ----------
+    workers, engine
+        How the reading is spread (see ``curate.engine``); they never change the result.
+    """
+    found = find_files(dataset, spec)
+    _forget_other_policy(dataset, spec.images)
+    ids = _read_files(dataset, found, spec.images, workers, engine)
+    scan = _tabulate(dataset, found, ids, _measures(dataset))
+    for name in TABLES:
+        write_table(dataset.cache / f"{name}.parquet", getattr(scan, name))
+    return scan
+
+
+def read_scan(dataset: DatasetFolder) -> Scan:
+    """Return the last scan; a Problem names the command when there is none."""
+    made_by = f"curate scan {dataset.path}"
+    return Scan(**{name: read_table(dataset.cache / f"{name}.parquet", made_by) for name in TABLES})
+
+
+def _measures(dataset: DatasetFolder) -> ContentCache:
+    return ContentCache(dataset.cache, "measures-v1")
+
+
+def _known_files(dataset: DatasetFolder) -> ContentCache:
+    return ContentCache(dataset.cache, "files-v1", key="file_key")
+
+
+def _forget_other_policy(dataset: DatasetFolder, policy: Images) -> None:
+    """Drop what was made of the pixels when the ``images:`` policy changed: all of it is the cache's to make again."""
+    stored = dataset.cache / "images.json"
+    if stored.is_file() and read_json(stored) == policy.model_dump():
+        return
+    for child in dataset.cache.iterdir() if dataset.cache.is_dir() else ():
+        if child.is_dir() and child.name != "files-v1":
+            shutil.rmtree(child)
+    write_json(stored, policy.model_dump())
+
+
+def _read_files(
+    dataset: DatasetFolder, found: list[FoundFile], policy: Images, workers: int | None, engine: str
+) -> dict[str, str]:
+    """Return the sample id of each file that can be opened, reading only what is not known yet."""
+    wanted = {str(row.file): row for row in found if not row.ignored and not row.reason}
+    keys = {name: _file_key(row.file) for name, row in wanted.items()}
+    cache = _known_files(dataset)
+    known = cache.read()
+    ids = dict(zip(known["file_key"], known["sample_id"], strict=True)) if len(known) else {}
+    measured = _measures(dataset).keys()
+    ids = {key: sample_id for key, sample_id in ids.items() if sample_id in measured}
+    todo = [name for name in wanted if keys[name] not in ids]
+    task = partial(_read_batch, policy=policy, measured=frozenset(measured))
+    results = map_batches(task, batched(todo, BATCH), workers, engine)
+    with contextlib.closing(results):
+        for rows in _in_shards(track(results, len(todo), "scan"), FLUSH):
+            ids.update(_keep(dataset, cache, rows, keys))
+    return {name: ids[keys[name]] for name in wanted if keys[name] in ids}
+
+
+def _file_key(file: Path) -> str:
+    """Name, size and times: when they are as before, so is the content (as git and make assume)."""
+    try:
+        state = file.stat()
+    except OSError:
+        return f"{file}|gone"
+    return f"{file}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}"
+
+
+@dataclass(frozen=True)
+class _Read:
+    file: str
+    sample_id: str
+    measures: dict[str, object] | None = None
+    thumbnail: bytes = b""
+
+
+def _read_batch(files: list[str], policy: Images, measured: frozenset[str]) -> list[_Read]:
+    return [_read_file(Path(file), policy, measured) for file in files]
+
+
+def _read_file(file: Path, policy: Images, measured: frozenset[str]) -> _Read:
+    """Read ``file`` once: its hash is its identity, and the same bytes are decoded unless that was done before."""
+    try:
+        size = file.stat().st_size
+        if size > LARGEST_FILE:
+            return _no_content(file, f"{size:,} bytes; files over {LARGEST_FILE:,} are not read")
+        content = file.read_bytes()
+    except OSError as error:
+        return _no_content(file, f"cannot be opened: {error.strerror}")
+    sample_id = hashlib.sha256(content).hexdigest()[:20]
+    if sample_id in measured:
+        return _Read(str(file), sample_id)
+    measures, thumbnail = measure_content(content, policy)
+    return _Read(str(file), sample_id, measures, thumbnail)
+
+
+def _no_content(file: Path, reason: str) -> _Read:
+    measures, _ = measure_content(b"", Images())
+    return _Read(str(file), id_without_content(str(file)), {**measures, "reason": reason})
+
+
+def id_without_content(name: str) -> str:
+    """Return the id that stands for a file whose bytes cannot be read."""
+    return hashlib.sha256(b"no content:" + name.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+
+
+def _in_shards(results: Iterator[list[_Read]], size: int) -> Iterator[list[_Read]]:
+    """Join ``size`` batches; what is read when the run is interrupted is still handed on."""
+    rows: list[_Read] = []
+    for count, batch in enumerate(results, 1):
+        rows.extend(batch)
+        if count % size == 0:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _keep(dataset: DatasetFolder, cache: ContentCache, rows: list[_Read], keys: dict[str, str]) -> dict[str, str]:
+    """Write one shard of each cache. The files come last: a known file always has its measures and thumbnail."""
+    new = {row.sample_id: row for row in rows if row.measures is not None}
+    thumbnails = [{"sample_id": row.sample_id, "image": row.thumbnail} for row in new.values() if row.thumbnail]
+    thumbnail_cache(dataset).add(pd.DataFrame(thumbnails))
+    measures = pd.DataFrame([{"sample_id": row.sample_id, **(row.measures or {})} for row in new.values()])
+    if len(measures):
+        _measures(dataset).add(shaped(measures, MEASURES))
+    ids = {keys[row.file]: row.sample_id for row in rows}
+    cache.add(pd.DataFrame({"file_key": list(ids), "sample_id": list(ids.values())}))
+    return ids
+
+
+def _tabulate(dataset: DatasetFolder, found: list[FoundFile], ids: dict[str, str], cache: ContentCache) -> Scan:
+    located = _locations(dataset, found, ids, cache)
+    measures = shaped(cache.read(sorted(set(ids.values()))), MEASURES) if ids else empty(MEASURES)
+    gone = located[(located["status"] == "unreadable") & ~located["sample_id"].isin(measures["sample_id"])]
+    lost = [{**_missing_measures(), "sample_id": row.sample_id, "reason": row.reason} for row in gone.itertuples()]
+    if lost:
+        measures = pd.concat([measures, shaped(pd.DataFrame(lost), MEASURES)], ignore_index=True)
+    votes = _votes(found, located)
+    return Scan(_samples(measures, located, votes), shaped(located, LOCATIONS), votes, _metadata(found, located))
+
+
+def _missing_measures() -> dict[str, object]:
+    return measure_content(b"", Images())[0]
+
+
+def _locations(
+    dataset: DatasetFolder, found: list[FoundFile], ids: dict[str, str], cache: ContentCache
+) -> pd.DataFrame:
+    """Return one row a file: a CSV that names a file for each of three annotators still names one file."""
+    known = cache.read(columns=["sample_id", "reason"])
+    reasons = dict(zip(known["sample_id"], known["reason"], strict=True)) if len(known) else {}
+    rows, first = [], set()
+    for row in {(one.source, one.path): one for one in reversed(found)}.values():
+        sample_id = ids.get(str(row.file), "") if not row.ignored else ""
+        if not row.ignored and not sample_id:
+            sample_id = id_without_content(str(row.file))
+        reason = row.ignored or row.reason or reasons.get(sample_id, "")
+        rows.append((row.source, row.path, row.file, row.label, row.split, sample_id, bool(row.ignored), reason))
+    table = []
+    for source, path, file, label, split, sample_id, ignored, reason in sorted(rows, key=lambda one: one[:2]):
+        status = "ignored" if ignored else "unreadable" if reason else "location" if sample_id in first else "sample"
+        first.add(sample_id)
+        table.append((path, _shown(dataset, file), source, label, split, sample_id, status, reason))
+    return pd.DataFrame(table, columns=list(LOCATIONS))
+
+
+def _shown(dataset: DatasetFolder, file: Path) -> str:
+    return printed(file.relative_to(dataset.path).as_posix() if file.is_relative_to(dataset.path) else str(file))
+
+
+def _votes(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
+    ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
+    rows = [(ids[row.source, row.path], row.label, row.voter, row.path) for row in found if row.label and not row.ignored]
+    votes = pd.DataFrame(rows, columns=list(VOTES)).sort_values(list(VOTES))
+    return shaped(votes, VOTES)
+
+
+def _samples(measures: pd.DataFrame, located: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
+    held = located[located["status"] != "ignored"]
+    files = held.groupby("sample_id").agg(
+        path=("path", "first"), source=("source", "first"), locations=("path", "size"), given_split=("split", _strictest)
+    )
+    samples = measures.merge(files, left_on="sample_id", right_index=True)
+    samples["given_label"] = samples["sample_id"].map(given_labels(votes))
+    return shaped(samples.sort_values("sample_id"), SAMPLES)
+
+
+def _strictest(splits: pd.Series) -> str:
+    """Of the splits that the copies of one content came with, the one that must not be trained on."""
+    return max(splits, key=("", *SPLITS).index)
+
+
+def given_labels(votes: pd.DataFrame) -> pd.Series:
+    """Return the label most voters gave each sample, indexed by sample_id; '' where the votes tie.
+
+    Each voter counts once for each label it gave, however many copies of the file there are.
+    """
+    if not len(votes):
+        return pd.Series(dtype="str")
+    counts = votes.drop_duplicates(["sample_id", "label", "voter"]).groupby(["sample_id", "label"]).size()
+    top = counts[counts == counts.groupby("sample_id").transform("max")].reset_index()
+    return top.groupby("sample_id")["label"].agg(lambda labels: labels.iloc[0] if len(labels) == 1 else "")
+
+
+def _metadata(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
+    ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
+    rows = [
+        {"sample_id": ids[row.source, row.path], "path": row.path, **dict(row.metadata)} for row in found if row.metadata
+    ]
+    return pd.DataFrame(rows or None, columns=None if rows else ["sample_id", "path"]).drop_duplicates()

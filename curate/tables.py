@@ -1,0 +1,103 @@
+"""The columns of the four tables and their place on disk.
+
+``samples`` one row a content, ``locations`` one row a file found, ``votes`` one row a label from a source,
+``findings`` one row a sample and issue. All are plain pandas tables; on disk they are Parquet, written atomically.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from curate.files import Problem, replacing
+
+# What the scan measures of one content; `reason` is why it cannot be read ('' when it can).
+MEASURES = {
+    "sample_id": "str",
+    "bytes": "int64",
+    "reason": "str",
+    "format": "str",
+    "mode": "str",
+    "width": "int64",
+    "height": "int64",
+    "frames": "int64",
+    "orientation": "int64",
+    "pixel_hash": "str",
+    "phash": "uint64",
+    "phash_mirrored": "uint64",
+    "brightness": "float64",
+    "brightness_p99": "float64",
+    "brightness_p05": "float64",
+    "contrast": "float64",
+    "sharpness": "float64",
+    "entropy": "float64",
+    "colourfulness": "float64",
+}
+SAMPLES = {**MEASURES, "path": "str", "source": "str", "given_label": "str", "given_split": "str", "locations": "int64"}
+# One row a file found; `status` is sample | location (a further copy) | unreadable | ignored, `file` opens it.
+LOCATIONS = {
+    "path": "str",
+    "file": "str",
+    "source": "str",
+    "label": "str",
+    "split": "str",
+    "sample_id": "str",
+    "status": "str",
+    "reason": "str",
+}
+VOTES = {"sample_id": "str", "label": "str", "voter": "str", "path": "str"}
+FINDINGS = {
+    "sample_id": "str",
+    "path": "str",
+    "issue": "str",
+    "score": "float64",
+    "is_issue": "bool",
+    "group_id": "str",
+    "suggested_action": "str",
+    "suggested_label": "str",
+    "evidence": "str",
+    "detector": "str",
+}
+MANIFEST = {
+    "sample_id": "str",
+    "path": "str",
+    "label": "str",
+    "split": "str",
+    "group_id": "str",
+    "decided_by": "str",
+}
+# The columns of `curate findings --format csv`: a stable contract.
+FINDINGS_CSV = [name for name in FINDINGS if name != "detector"]
+SPLITS = ("train", "val", "test")
+
+
+def empty(columns: dict[str, str]) -> pd.DataFrame:
+    """Return a table with no rows and the given columns and types."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+def shaped(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Return ``table`` with exactly ``columns``, in that order and of those types; text columns hold '' for nothing."""
+    texts = {name: table[name].fillna("") for name, kind in columns.items() if kind == "str"}
+    return table.assign(**texts)[list(columns)].astype(columns).reset_index(drop=True)
+
+
+def write_table(path: Path, table: pd.DataFrame, rows_per_group: int = 100_000) -> Path:
+    """Write ``table`` as Parquet, whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_parquet(temporary, index=False, row_group_size=rows_per_group)
+    return path
+
+
+def read_table(path: Path, made_by: str) -> pd.DataFrame:
+    """Return the Parquet table at ``path``.
+
+    Raises
+    ------
+    Problem
+        When the file is missing; the sentence names the command (``made_by``) that makes it.
+    """
+    if not path.is_file():
+        raise Problem(f"Expected the table {path}, but it is not there yet. Run `{made_by}` first.")
+    return pd.read_parquet(path)
