@@ -23,7 +23,7 @@ demo: $(VENV)/.installed
 	@test -f $(DEMO)/dataset.yaml || $(BIN)/curate demo $(DEMO)
 	@$(BIN)/curate run $(DEMO)
 	@echo
-	@echo "The report:            $(CURDIR)/$(DEMO)/reports/index.html"
+	@echo "The report:            $(CURDIR)/$(DEMO)/reports/report.html"
 	@echo "The same in the App:   $(BIN)/curate review $(DEMO)"
 
 test: lint

@@ -21,7 +21,7 @@ from curate.files import Problem, read_json, write_json
 from curate.scan import Scan, read_scan
 from curate.spec import Spec, spec_digest
 from curate.split import Assignment, assign_splits
-from curate.tables import MANIFEST, SPLITS, read_table, shaped, write_table
+from curate.tables import MANIFEST, SPLITS, read_parquet, read_table, shaped, write_table
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def read_version(dataset: DatasetFolder, version: str) -> dict[str, Any]:
 def read_manifest(dataset: DatasetFolder, version: str) -> pd.DataFrame:
     """Return the manifest of a version, with the columns of ``tables.MANIFEST``, sorted by sample_id."""
     _expect_version(dataset, version)
-    return pd.read_parquet(dataset.versions / version / "manifest.parquet")
+    return read_parquet(dataset.versions / version / "manifest.parquet")
 
 
 def _expect_version(dataset: DatasetFolder, version: str) -> None:

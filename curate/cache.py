@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet
 
-from curate.tables import write_table
+from curate.tables import read_parquet, write_table
 
 SHARDS_BEFORE_MERGE = 64
 ROWS_PER_GROUP = 256
@@ -53,8 +53,10 @@ class ContentCache:
     def read(self, keys: Sequence[str] | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the rows of ``keys`` (all when None), sorted by key; keys without a row are left out."""
         self._merge()
+        if keys is not None and not len(keys):
+            return pd.DataFrame(columns=columns or [self.key])
         wanted = [(self.key, "in", set(keys))] if keys is not None and len(keys) < 10_000 else None
-        tables = [pd.read_parquet(shard, columns=columns, filters=wanted) for shard in self._shards()]
+        tables = [read_parquet(shard, columns=columns, filters=wanted) for shard in self._shards()]
         if not tables:
             return pd.DataFrame(columns=columns or [self.key])
         rows = pd.concat(tables, ignore_index=True).drop_duplicates(self.key)
@@ -70,10 +72,10 @@ class ContentCache:
         shards = [shard for shard in self._shards() if shard.stat().st_size < 32_000_000]
         if len(shards) < SHARDS_BEFORE_MERGE:
             return
-        self.add(pd.concat(map(pd.read_parquet, shards), ignore_index=True).drop_duplicates(self.key))
+        self.add(pd.concat(map(read_parquet, shards), ignore_index=True).drop_duplicates(self.key))
         for shard in shards:
             shard.unlink(missing_ok=True)
 
 
 def _column(shard: Path, name: str) -> list[str]:
-    return pyarrow.parquet.read_table(shard, columns=[name]).column(name).to_pylist()
+    return pyarrow.parquet.ParquetFile(shard).read(columns=[name]).column(name).to_pylist()

@@ -141,6 +141,15 @@ class Spec(Part):
             return {str(name): definition or "" for name, definition in classes.items()}
         return classes
 
+    @field_validator("classes")
+    @classmethod
+    def names_are_folder_names(cls, classes: dict[str, str]) -> dict[str, str]:
+        """An export makes a folder of each class: a name must not lead elsewhere."""
+        for name in classes:
+            if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+                raise ValueError(f"a class name must do as a folder name, {name!r} does not")
+        return classes
+
     @property
     def class_names(self) -> list[str]:
         """The classes in the order of the file: the columns of every (N, K) table."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -100,4 +101,9 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
     """
     if not path.is_file():
         raise Problem(f"Expected the table {path}, but it is not there yet. Run `{made_by}` first.")
-    return pd.read_parquet(path)
+    return read_parquet(path)
+
+
+def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
+    """Return the Parquet file at ``path``; a folder named ``a=b`` above it adds no column, as it would by default."""
+    return pd.read_parquet(path, partitioning=None, **options)

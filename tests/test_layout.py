@@ -35,7 +35,7 @@ HOMES = {
     "fiftyone": ("curate/review/",),
     "jinja2": ("reports/",),
     "pydantic": ("curate/decisions.py", "curate/spec.py"),
-    "pymongo": ("curate/mongod.py",),
+    "pymongo": ("curate/mongod.py", "curate/review/"),
     "ruamel": ("curate/spec.py",),
     "safetensors": ("train/",),
     "torch": ("train/", "curate/embed.py", "curate/doctor.py"),

@@ -161,9 +161,9 @@ def _score_truth(dataset: DatasetFolder, spec: Spec, clock: Clock) -> None:
 
 def _accuracy(dataset: DatasetFolder, model: str, labels: dict[str, str]) -> float | None:
     """Return the share of a model's test predictions that are the planted truth."""
-    import pandas as pd
+    from curate.tables import read_parquet
 
-    predictions = pd.read_parquet(dataset.models / model / "predictions.parquet").query("split == 'test'")
+    predictions = read_parquet(dataset.models / model / "predictions.parquet").query("split == 'test'")
     truth = predictions["sample_id"].map(labels)
     known = truth.notna()
     return float((predictions["predicted"][known] == truth[known]).mean()) if known.any() else None

@@ -1,0 +1,69 @@
+"""What all tests share: small drawn images, one scanned dataset, and the demo run once from start to end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+# Two torch jobs that spin on two cores slow each other many times over; the tests' networks are tiny.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from curate.dataset import DatasetFolder, open_dataset
+from curate.init import init_dataset
+from curate.scan import Scan, scan_dataset
+from curate.spec import Spec, read_spec
+
+
+def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
+    """A disc ('disc') or a square on noise: two classes that a small network can tell."""
+    rng = np.random.default_rng([seed, len(label)])
+    image = Image.fromarray(rng.integers(40, 215, (size[1], size[0], 3), dtype=np.uint8)).resize(size)
+    image = image.resize((12, 10)).resize(size, Image.Resampling.BICUBIC)
+    side = int(min(size) * rng.uniform(0.35, 0.6))
+    left, top = int(rng.integers(0, size[0] - side)), int(rng.integers(0, size[1] - side))
+    colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+    draw = ImageDraw.Draw(image)
+    (draw.ellipse if label == "disc" else draw.rectangle)((left, top, left + side, top + side), fill=colour, outline="black")
+    return image
+
+
+def write_shapes(folder: Path, count: int, labels: tuple[str, ...] = ("disc", "square")) -> Path:
+    """Write ``count`` images of each label into class folders of ``folder``."""
+    for label in labels:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for seed in range(count):
+            draw_shape(label, seed).save(folder / label / f"{seed:03d}.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 discs and 12 squares in class folders. Do not change it: copy it."""
+    return write_shapes(tmp_path_factory.mktemp("shapes") / "images", 12)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., tuple[DatasetFolder, Spec]]:
+    """Return a function from a source folder or CSV to an initialised dataset and its spec."""
+
+    def make(source: Path, name: str = "set") -> tuple[DatasetFolder, Spec]:
+        init_dataset(tmp_path / name, source)
+        dataset = open_dataset(tmp_path / name)
+        return dataset, read_spec(dataset)
+
+    return make
+
+
+@pytest.fixture
+def scanned(shapes: Path, tmp_path: Path, make_dataset: Callable[..., tuple[DatasetFolder, Spec]]) -> tuple[DatasetFolder, Spec, Scan]:
+    """A dataset of its own copy of the shapes, scanned."""
+    images = tmp_path / "images"
+    shutil.copytree(shapes, images)
+    dataset, spec = make_dataset(images)
+    return dataset, spec, scan_dataset(dataset, spec)
