@@ -164,6 +164,6 @@ def _fast_type() -> str:
     """bfloat16 is four times as fast as float32 where the processor has instructions for it, and slower elsewhere."""
     import torch
 
-    features = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch that we take
+    features: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch that we take
     fast = [name for name in ("avx512_bf16", "amx_bf16") if features.get(name)]
     return f"bfloat16 by {' and '.join(fast)}" if fast else "float32, as no bfloat16 instructions were found"

@@ -91,7 +91,7 @@ def open_picture(content: bytes, policy: Images, min_side: int | None = None) ->
     except Image.DecompressionBombError as error:
         raise Unreadable(f"decompression bomb: {error}") from None
     except DECODE_ERRORS as error:
-        raise Unreadable(f"{type(error).__name__}: {error}".rstrip(": ")) from None
+        raise Unreadable(f"cannot be decoded: {str(error) or type(error).__name__}") from None
 
 
 def open_image(content: bytes, policy: Images, min_side: int | None = None) -> Image.Image:

@@ -93,13 +93,13 @@ def percent(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def points(value: float) -> str:
+def points(value: float, unit: str = " points") -> str:
     """Return a difference of two shares in signed percentage points.
 
-    >>> points(0.021), points(-0.1)
-    ('+2.1 points', '−10.0 points')
+    >>> points(0.021), points(-0.1, unit="")
+    ('+2.1 points', '−10.0')
     """
-    return f"{'−' if value < 0 else '+'}{abs(100 * value):.1f} points"
+    return f"{'−' if value < 0 else '+'}{abs(100 * value):.1f}{unit}"
 
 
 def score(value: float | None) -> str:

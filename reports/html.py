@@ -12,7 +12,8 @@ section then says which command fills it.
     list of ``path, reason``: each file that cannot be read, the first of them when there are very many.
 ``issues``
     None before an audit, else a list, most telling issue first, of ``issue, count, worst`` (the lowest score),
-    ``outcomes`` {relabelled | kept | dropped | merged | left out | to review: count}, ``gallery`` and ``groups``.
+    ``outcomes`` {relabelled | kept | dropped | merged | left out | to review: count}, ``gallery`` (the worst samples),
+    ``groups`` (the worst groups), ``group_count`` (all of them), ``keeps`` (whether any group shows a keeper).
     A gallery entry: ``sample_id, path, given_label, suggested_label, suggested_action, score, evidence, outcome``.
     A group: ``group_id, size, evidence, members`` of ``sample_id, path, given_label, outcome, keeper, width, height``.
 ``decisions``
@@ -28,7 +29,7 @@ section then says which command fills it.
 ``comparison``
     None, or ``train.compare.compare_models``'s dict.
 ``planted_truth``
-    None but for the demo: ``rows`` of ``fault, planted, found, false_alarms``, ``model_accuracy`` {model: value or None}.
+    None but for the demo: ``rows`` of ``fault, issue, planted, found, false_alarms``, ``model_accuracy`` {model: value or None}.
 ``made``
     ``seconds`` {stage: s}, ``versions`` {package: version}, ``settings`` {key: value}, ``commands`` [{command, purpose}].
 

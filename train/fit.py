@@ -47,7 +47,8 @@ class Progress:
 
     @property
     def epochs(self) -> int:
-        return len(self.history)
+        """How many epochs are finished; the row of epoch 0 is the last layer trained alone."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
 
 
 Tell = Callable[[Progress], None]
@@ -79,12 +80,14 @@ def fit_network(
         optimizer = _optimizer(network, recipe)
         weights = class_weights(train.labels, _classes(network), recipe.balance).to(device)
         progress, best = _resume(network, optimizer, checkpoint)
-        if progress.epochs == 0 and recipe.head_steps:
-            fit_head(network, train, weights, recipe, seed, device)
-        while progress.epochs < recipe.epochs and not _is_stale(progress, recipe):
-            loss = _train_epoch(network, optimizer, train, weights, recipe, seed, progress.epochs)
-            _measure(network, val, device, loss, progress)
-            if progress.best_epoch == progress.epochs:
+        while not progress.history or (progress.epochs < recipe.epochs and not _is_stale(progress, recipe)):
+            if recipe.head_steps and not progress.history:
+                epoch, loss = 0, fit_head(network, train, weights, recipe, seed, device)
+            else:
+                epoch = progress.epochs + 1
+                loss = _train_epoch(network, optimizer, train, weights, recipe, seed, epoch)
+            _measure(network, val, device, epoch, loss, progress)
+            if progress.best_epoch == epoch:
                 best = {name: value.detach().clone() for name, value in network.state_dict().items()}
             if checkpoint:
                 write_checkpoint(checkpoint, network.state_dict(), best, optimizer, asdict(progress))
@@ -119,8 +122,8 @@ def predict_probabilities(network: nn.Module, images: Images, device: torch.devi
 
 def fit_head(
     network: nn.Module, train: Images, weights: Tensor, recipe: Recipe, seed: int, device: torch.device
-) -> None:
-    """Train the last layer alone, on features computed once of each image and its mirror.
+) -> float:
+    """Train the last layer alone and return its last loss, on features computed once of each image and its mirror.
 
     It makes the start of a fine-tuning sane: with a random last layer the first steps would wreck the features below.
     """
@@ -138,6 +141,7 @@ def fit_head(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return loss.item()
 
 
 def one_cycle(done: float, warmup: float) -> float:
@@ -193,7 +197,7 @@ def _train_epoch(
     batches = _split(order, size)
     total = torch.zeros((), device=weights.device)
     for step, batch in enumerate(batches):
-        done = (epoch + step / len(batches)) / recipe.epochs
+        done = (epoch - 1 + step / len(batches)) / recipe.epochs
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * smaller * one_cycle(done, recipe.warmup)
         loss = _loss(network, train, batch, weights, recipe, generator)
@@ -218,10 +222,9 @@ def _loss(
     return losses.mean()
 
 
-def _measure(network: nn.Module, val: Images, device: torch.device, loss: float, progress: Progress) -> None:
+def _measure(network: nn.Module, val: Images, device: torch.device, epoch: int, loss: float, progress: Progress) -> None:
     """Add the finished epoch to ``progress``; with val samples the best epoch is the one of the lowest val loss."""
-    epoch = progress.epochs + 1
-    row = {"epoch": epoch, "train_loss": round(loss, 5)}
+    row: dict[str, float] = {"epoch": epoch, "train_loss": round(float(loss), 5)}
     if len(val):
         probs = predict_probabilities(network, val, device)
         val_loss = float(-np.log(np.maximum(probs[np.arange(len(val)), val.labels], 1e-12)).mean())

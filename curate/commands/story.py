@@ -22,6 +22,7 @@ from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.files import read_json
 from curate.scan import Scan, read_scan
 from curate.spec import Spec
+from curate.tables import SPLITS
 
 WORST = 12  # pictures an issue
 WORST_GROUPS = 6
@@ -31,6 +32,7 @@ UNREADABLE = 200  # files listed
 # The order of a report: what changes a model most comes first.
 ORDER = ("label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
 OUTCOMES = {"relabel": "relabelled", "keep": "kept", "drop": "dropped", "merge": "merged", "undrop": "kept"}
+STAGES = ("scan", "audit", "decide", "build", "train", "compare", "report")
 PACKAGES = ("torch", "cleanlab", "numpy", "pandas", "pillow")
 
 
@@ -145,6 +147,10 @@ def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[s
     """``rows`` are the findings of one issue, worst first. What has a group is shown beside its group."""
     grouped = rows[rows["group_id"].isin(list(groups))]
     alone = rows[~rows["group_id"].isin(list(groups))]
+    worst = [
+        _group(name, grouped[grouped["group_id"] == name], samples, groups[name])
+        for name in grouped["group_id"].unique()[:WORST_GROUPS]
+    ]
     columns = "sample_id path given_label suggested_label suggested_action score evidence outcome".split()
     return {
         "issue": issue,
@@ -152,10 +158,9 @@ def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[s
         "worst": float(rows["score"].min()),
         "outcomes": {str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
         "gallery": [] if issue == "unreadable" else alone.head(WORST)[columns].to_dict("records"),
-        "groups": [
-            _group(name, grouped[grouped["group_id"] == name], samples, groups[name])
-            for name in grouped["group_id"].unique()[:WORST_GROUPS]
-        ],
+        "groups": worst,
+        "group_count": int(grouped["group_id"].nunique()),
+        "keeps": any(member["keeper"] for group in worst for member in group["members"]),
     }
 
 
@@ -193,8 +198,9 @@ def collect_version(dataset: DatasetFolder) -> dict[str, Any] | None:
     if not version:
         return None
     record = read_version(dataset, version)
-    keys = ("id", "digest", "parent", "created", "samples", "counts", "excluded")
-    return {**{key: record[key] for key in keys}, "changes": _changes(dataset, version, record["parent"])}
+    keys = ("id", "digest", "parent", "created", "samples", "excluded")
+    counts = {split: record["counts"][split] for split in SPLITS}
+    return {**{key: record[key] for key in keys}, "counts": counts, "changes": _changes(dataset, version, record["parent"])}
 
 
 def _changes(dataset: DatasetFolder, version: str, parent: str) -> dict[str, Any] | None:
@@ -252,11 +258,16 @@ def collect_comparison(dataset: DatasetFolder) -> dict[str, Any] | None:
 
 def _made(dataset: DatasetFolder, spec: Spec, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "seconds": _optional(dataset, "seconds.json") or {},
+        "seconds": _in_order(_optional(dataset, "seconds.json") or {}, STAGES),
         "versions": {**_installed(), **{str(k): str(v) for k, v in (models[-1]["versions"] if models else {}).items()}},
         "settings": _settings(spec),
         "commands": [{"command": command, "purpose": purpose} for command, purpose in _commands(dataset)],
     }
+
+
+def _in_order(values: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    """Return ``values`` with the keys of ``order`` first: JSON on disk is sorted by name."""
+    return {key: values[key] for key in [*order, *values] if key in values}
 
 
 def _installed() -> dict[str, str]:

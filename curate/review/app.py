@@ -83,6 +83,7 @@ def open_app(
         push_review(dataset, spec, name)
     pushed = fo.load_dataset(name)
     view = pushed.load_saved_view(SUSPECTS) if pushed.has_saved_view(SUSPECTS) else None
+    _start_server(port, address)
     # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
     session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
     url = f"http://{address}:{port}/datasets/{name}" + (f"?view={SUSPECTS}" if view is not None else "")
@@ -90,6 +91,18 @@ def open_app(
     if browser:
         webbrowser.open(url)
     return session
+
+
+def _start_server(port: int, address: str) -> None:
+    """Start the App's server and return when it answers.
+
+    A session asks a server that is not up yet for 10 seconds only, then complains and sleeps; so the server is put
+    where a session looks for one that runs already. Closing the session stops it.
+    """
+    from fiftyone.core.service import ServerService
+    from fiftyone.core.session import session
+
+    session._server_services[port] = ServerService(port, address=address, do_not_track=True)
 
 
 def _check_address(address: str, port: int) -> None:

@@ -42,7 +42,7 @@ def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
         ("scores (low is bad)", scores, True),
         ("models", models, True),
         ("version", ["split"], True),
-        ("file", [*FILE_FIELDS, *DATES], False),
+        ("metadata", [*FILE_FIELDS, *DATES], False),
     ]
 
 

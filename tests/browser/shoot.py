@@ -19,7 +19,8 @@ from curate.spec import read_spec
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Root in a container has no sandbox, and no browser of ours is to call home.
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-GRID_IMAGE = '[data-cy="looker"]'
+LOOKER = '[data-cy="looker"]'
+DRAWN = '[data-cy="looker"] canvas[canvas-loaded="true"]'
 SECONDS = 45_000  # milliseconds, for Playwright: a cold App on a busy machine
 
 
@@ -50,10 +51,12 @@ def running_browser() -> Iterator[Any]:
 
 
 def open_grid(browser: Any, url: str, width: int = 1600, height: int = 1000) -> Any:
-    """Return a page that shows the App at ``url``, after its first images were drawn."""
+    """Return a page that shows the App at ``url``, after all images of its first screen were drawn."""
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.goto(url, timeout=SECONDS)
-    page.wait_for_selector(GRID_IMAGE, timeout=SECONDS)
+    page.set_default_timeout(SECONDS)
+    page.goto(url)
+    page.wait_for_selector(DRAWN)
+    page.wait_for_function(f"document.querySelectorAll('{LOOKER}').length == document.querySelectorAll('{DRAWN}').length")
     return page
 
 
@@ -72,7 +75,7 @@ def shoot(folder: str, out: str) -> None:
     try:
         with running_browser() as browser:
             page = open_grid(browser, f"http://127.0.0.1:{port}/datasets/{name}?view=suspects")
-            page.wait_for_load_state("networkidle")
+            page.get_by_text("Dismiss").click()  # an advertisement over the first images
             page.screenshot(path=out)
     finally:
         session.close()

@@ -1,0 +1,102 @@
+"""The models of a dataset on disk: ``models/mN/`` with weights, run record and predictions, whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from curate.dataset import DatasetFolder, next_id, numbered
+from curate.files import Problem, read_json, write_atomic, write_json
+from curate.tables import read_table, write_table
+from train.recipes import recipe_from
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def list_models(dataset: DatasetFolder) -> list[str]:
+    """Return the ids of all models of ``dataset``, oldest first."""
+    return [model for model in numbered(dataset.models, "m") if (dataset.models / model / "run.json").is_file()]
+
+
+def read_run(dataset: DatasetFolder, model: str) -> dict[str, Any]:
+    """Return the run record of ``model``: version, recipe, seed, metrics and all else that ``train_version`` wrote.
+
+    Raises
+    ------
+    Problem
+        When there is no such model.
+    """
+    known = list_models(dataset)
+    if model not in known:
+        raise Problem(
+            f"Expected a model of {dataset.path}, found {model!r}. "
+            + (f"There are {', '.join(known)}." if known else "There is none yet: `curate train VERSION` makes one.")
+        )
+    run: dict[str, Any] = read_json(dataset.models / model / "run.json")
+    return run
+
+
+def find_run(dataset: DatasetFolder, identity: str) -> dict[str, Any] | None:
+    """Return the newest run with this identity (digest of version, recipe, seed and start), None when there is none."""
+    runs = (read_run(dataset, model) for model in reversed(list_models(dataset)))
+    return next((run for run in runs if run.get("identity") == identity), None)
+
+
+def read_predictions(dataset: DatasetFolder, model: str) -> pd.DataFrame:
+    """Return what ``model`` predicted for every sample of its own version.
+
+    Returns
+    -------
+    Columns ``sample_id, split, label, predicted`` and one ``p_<class>`` a class. Rows of split ``train`` are in-sample.
+    """
+    return read_table(dataset.models / model / "predictions.parquet", "curate train VERSION")
+
+
+def write_model(
+    dataset: DatasetFolder, weights: dict[str, Tensor], run: dict[str, Any], predictions: pd.DataFrame
+) -> dict[str, Any]:
+    """Write the next model and return its run record, to which ``id`` and ``weights_digest`` are added."""
+    from safetensors.torch import save
+
+    content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+    model = next_id(dataset.models, "m")
+    run = {"id": model, **run, "weights_digest": hashlib.sha256(content).hexdigest()}
+    making = dataset.models / f".{model}-{os.getpid()}"
+    shutil.rmtree(making, ignore_errors=True)
+    try:
+        write_atomic(making / "model.safetensors", content)
+        write_table(making / "predictions.parquet", predictions)
+        write_json(making / "run.json", run)
+        making.rename(dataset.models / model)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return run
+
+
+def load_network(dataset: DatasetFolder, model: str) -> nn.Module:
+    """Return the network of ``model`` with its weights, on the CPU, ready to predict.
+
+    Raises
+    ------
+    Problem
+        When the weights are missing, or are not those that the run record names.
+    """
+    from safetensors.torch import load
+
+    from train.networks import build_network
+
+    run = read_run(dataset, model)
+    path = dataset.models / model / "model.safetensors"
+    if not path.is_file():
+        raise Problem(f"Expected the weights {path}, but they are not there. Restore the file or train again.")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != run["weights_digest"]:
+        raise Problem(f"{path} is not the file that {model}/run.json describes. Restore it or train again.")
+    network = build_network(recipe_from(run["recipe"]), len(run["classes"]), pretrained=False)
+    network.load_state_dict(load(content))
+    return network.eval()
