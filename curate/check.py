@@ -8,7 +8,7 @@ import pandas as pd
 
 from curate.build import latest_version, read_manifest
 from curate.dataset import DatasetFolder
-from curate.decide import open_findings
+from curate.findings import open_findings
 from curate.files import Problem
 from curate.scan import read_scan
 from curate.spec import Check, Spec

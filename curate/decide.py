@@ -10,23 +10,14 @@ import getpass
 
 import pandas as pd
 
-from curate.audit import read_findings
 from curate.build import place_samples, read_groups, resolve_labels
 from curate.dataset import DatasetFolder
-from curate.decisions import (
-    ACTIONS,
-    Decision,
-    append_decisions,
-    decided_pairs,
-    fold_decisions,
-    read_decisions,
-)
+from curate.decisions import ACTIONS, Decision, append_decisions, fold_decisions, read_decisions
 from curate.files import Problem
+from curate.findings import LABEL_ISSUES, open_findings, read_findings
 from curate.scan import Scan, read_scan
 from curate.spec import AcceptBelow, Policy, Spec
 from curate.tables import read_table
-
-LABEL_ISSUES = ("label_error", "label_conflict")
 
 
 def apply_policy(dataset: DatasetFolder, spec: Spec) -> list[Decision]:
@@ -170,21 +161,6 @@ def find_sample(scan: Scan, name: str) -> str:
         found = "none has it" if not matches else f"{len(matches)} have it"
         raise Problem(f"Expected a sample id (or 6 or more of its digits) or a path, found {name!r}: {found}.")
     return str(matches.pop())
-
-
-def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return the findings that are issues and that no decision has answered yet."""
-    table = read_findings(dataset) if findings is None else findings
-    decisions = read_decisions(dataset.decisions)
-    answered = decided_pairs(decisions)
-    # A person who stated the label of a sample has answered whatever a detector asks about it.
-    stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
-    answered |= {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
-    gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
-    is_open = [
-        (row.sample_id, row.issue) not in answered and row.sample_id not in gone for row in table.itertuples()
-    ]
-    return table[table["is_issue"] & pd.Series(is_open, index=table.index, dtype=bool)].reset_index(drop=True)
 
 
 def current_user() -> str:

@@ -39,7 +39,7 @@ class Images(Part):
 
     alpha: Literal["white", "black", "grey"] = Field("white", description="what lies behind transparent pixels")
     animation: Literal["first_frame", "refuse"] = Field("first_frame", description="an animated image")
-    max_pixels: int = Field(100_000_000, ge=1, description="a larger image is unreadable: a decompression bomb")
+    max_pixels: int = Field(80_000_000, ge=1, description="a larger image is unreadable: a decompression bomb")
 
 
 class Split(Part):

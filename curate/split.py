@@ -84,17 +84,22 @@ def _claim(members: list[str], claims: tuple[Mapping[str, str], ...]) -> str:
 def _fill_empty(
     placed: dict[str, str], free: set[str], groups: dict[str, list[str]], samples: pd.DataFrame, recipe: Split
 ) -> None:
-    """Give a class without a single test (then val) sample the train group whose hash came nearest to one.
+    """Let a class that the hash left without any train, test or val sample have one, in this order of need.
 
-    Only groups that nothing claims move, and a class keeps at least one group to train on.
+    It is the group whose hash came nearest. Only groups that nothing claims move, and only a lesser need is emptied:
+    a class that nothing can be learned of is no use in the others.
     """
+    shares = {"train": recipe.train, "test": recipe.test, "val": recipe.val}
     for _, rows in samples[samples["label"] != ""].groupby("label", sort=True):
         names = sorted(set(rows["group_id"]), key=lambda name: position(min(groups[name]), recipe.seed))
-        for split, share in (("test", recipe.test), ("val", recipe.val)):
-            trained = [name for name in names if placed[name] == "train"]
-            movable = [name for name in trained if name in free]
-            if share and movable and len(trained) > 1 and not any(placed[name] == split for name in names):
-                placed[movable[0]] = split
+        for wanted, share in shares.items():
+            places = [placed[name] for name in names]
+            lesser = {"train": ("val", "test"), "test": ("val",), "val": ()}[wanted]
+            donors = [
+                name for name in names if name in free and (places.count(placed[name]) > 1 or placed[name] in lesser)
+            ]
+            if share and donors and wanted not in places:
+                placed[donors[-1 if wanted == "train" else 0]] = wanted
 
 
 def _moves(split: pd.Series, given: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:

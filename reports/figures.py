@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-from markupsafe import Markup
-
 MONTHS = (
     "January February March April May June July August September October November December".split()
 )
@@ -40,7 +38,8 @@ def printable(value: Any) -> Any:
     >>> printable("cat\\u202egpj.exe")
     'cat\\\\u202egpj.exe'
     """
-    if not isinstance(value, str) or isinstance(value, Markup):
+    # Only plain text: what a macro has rendered is of another type, and is escaped already.
+    if type(value) is not str or value.isprintable():
         return value
     return "".join(_escape(one) if unicodedata.category(one) in ("Cc", "Cf", "Cs") else one for one in value)
 

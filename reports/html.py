@@ -27,11 +27,13 @@ section then says which command fills it.
     list of ``id, version, recipe, seed, epochs, seconds, device, test`` where ``test`` is None or
     ``n, accuracy, low, high``.
 ``comparison``
-    None, or ``train.compare.compare_models``'s dict.
+    None, or what ``train.compare.compare_models`` returns, with the first flips of each kind.
 ``planted_truth``
-    None but for the demo: ``rows`` of ``fault, issue, planted, found, false_alarms``, ``model_accuracy`` {model: value or None}.
+    None but for the demo: ``rows`` of ``fault, issue, planted, found, false_alarms``, and ``model_accuracy``
+    {model: value or None}, ``wrong_labels`` {version: {split: n}}.
 ``made``
-    ``seconds`` {stage: s}, ``versions`` {package: version}, ``settings`` {key: value}, ``commands`` [{command, purpose}].
+    ``seconds`` {stage: s}, ``versions`` {package: version}, ``settings`` {key: value} and ``commands``, a list of
+    ``command, purpose``.
 
 Scores and accuracies are 0..1; a low score is bad.
 """
@@ -43,7 +45,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from reports import figures
 
@@ -75,14 +76,14 @@ def render_report(story: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> 
     return template.render(story, pictures=pictures, sources=sources, sections=sections)
 
 
-def data_uri(content: bytes) -> Markup:
+def data_uri(content: bytes) -> str:
     """Return a JPEG or PNG as a ``data:`` URI.
 
     >>> data_uri(b"abc")
-    Markup('data:image/jpeg;base64,YWJj')
+    'data:image/jpeg;base64,YWJj'
     """
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}")
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _environment() -> jinja2.Environment:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
@@ -18,6 +19,7 @@ from curate.dataset import DatasetFolder, open_dataset
 from curate.init import init_dataset
 from curate.scan import Scan, scan_dataset
 from curate.spec import Spec, read_spec
+from curate.tables import FINDINGS, shaped, write_table
 
 
 def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
@@ -67,3 +69,29 @@ def scanned(shapes: Path, tmp_path: Path, make_dataset: Callable[..., tuple[Data
     shutil.copytree(shapes, images)
     dataset, spec = make_dataset(images)
     return dataset, spec, scan_dataset(dataset, spec)
+
+
+def write_groups(dataset: DatasetFolder, scan: Scan, groups: dict[str, str] | None = None) -> None:
+    """Write the audit's group table by hand: each sample alone, or in the group that ``groups`` says; keeper = group."""
+    ids = scan.samples.loc[scan.samples["reason"] == "", "sample_id"]
+    names = [(groups or {}).get(one, one) for one in ids]
+    table = pd.DataFrame({"sample_id": ids, "group_id": names, "kind": "", "keeper": names})
+    write_table(dataset.cache / "groups.parquet", table)
+
+
+def write_findings(dataset: DatasetFolder, *rows: dict[str, object]) -> pd.DataFrame:
+    """Write the audit's findings by hand; what a row leaves out is empty."""
+    blank = {"path": "", "score": 0.01, "is_issue": True, "group_id": "", "suggested_action": "", "suggested_label": ""}
+    blank |= {"evidence": "because", "detector": "by hand"}
+    table = shaped(pd.DataFrame([{**blank, **row} for row in rows], columns=list(FINDINGS)), FINDINGS)
+    write_table(dataset.cache / "findings.parquet", table)
+    return table
+
+
+@pytest.fixture
+def grouped(scanned: tuple[DatasetFolder, Spec, Scan]) -> tuple[DatasetFolder, Spec, Scan]:
+    """The scanned dataset, with every sample a group of its own and no findings."""
+    dataset, spec, scan = scanned
+    write_groups(dataset, scan)
+    write_findings(dataset)
+    return dataset, spec, scan

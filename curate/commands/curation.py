@@ -47,7 +47,7 @@ def accounting(counts: dict[str, int]) -> str:
 def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
     from curate.audit import audit_dataset
-    from curate.decide import open_findings
+    from curate.findings import open_findings
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
@@ -79,7 +79,7 @@ def findings(
     json: Json = False,
 ) -> None:
     """List what the audit found, worst first."""
-    from curate.audit import read_findings
+    from curate.findings import read_findings
     from curate.export import safe_cells
     from curate.tables import FINDINGS_CSV
 

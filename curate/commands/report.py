@@ -1,12 +1,10 @@
-"""Tables to ``reports/report.html`` and ``reports/report.json``: gathers the story and its pictures, and renders them."""
+"""Tables to ``report.html`` and ``report.json``: gathers the story and its pictures, and has them rendered."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
-
-from PIL import Image
 
 from curate.commands.story import collect_story, shown_samples
 from curate.dataset import DatasetFolder
@@ -36,12 +34,12 @@ def compact_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str]) -> dic
     if not sample_ids:
         return {}
     rows = thumbnail_cache(dataset).read(list(sample_ids))
-    return {row.sample_id: _compact(row.image) for row in rows.itertuples()}
+    return {sample_id: _compact(image) for sample_id, image in zip(rows["sample_id"], rows["image"], strict=True)}
 
 
 def _compact(content: bytes) -> bytes:
     image = decode_thumbnail(content)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((SIDE, SIDE))
     written = io.BytesIO()
     image.save(written, "JPEG", quality=80, optimize=True)
     return written.getvalue()

@@ -144,7 +144,7 @@ def _score_truth(dataset: DatasetFolder, spec: Spec, clock: Clock) -> None:
     if not spec.truth:
         return
     with clock("score"):
-        from curate.audit import read_findings
+        from curate.findings import read_findings
         from curate.demo.folder import read_truth
         from curate.demo.score import score_demo
         from curate.scan import read_scan

@@ -39,16 +39,11 @@ def load_fiftyone() -> Any:
             os.environ.setdefault(name, value)
         if not os.environ.get("FIFTYONE_DATABASE_URI"):
             # Exit functions run last in, first out: registered before FiftyOne's own, which still need the database.
-            atexit.register(stop_database)
+            atexit.register(_open.close)
             os.environ["FIFTYONE_DATABASE_URI"] = _open.enter_context(running_database(database_folder()))
     import fiftyone
 
     return fiftyone
-
-
-def stop_database() -> None:
-    """Let go of the database that ``load_fiftyone`` started; this process cannot use FiftyOne afterwards."""
-    _open.close()
 
 
 def database_folder() -> Path:

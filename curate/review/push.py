@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import secrets
 from typing import Any
 
@@ -123,8 +124,9 @@ def _add_bare_samples(fo: Any, view: Any, rows: pd.DataFrame) -> list[str]:
 
 def _digests(rows: pd.DataFrame, kinds: dict[str, Kind]) -> pd.Series:
     """One hash a row over all that is pushed of it, so that an unchanged row costs no write."""
-    text = rows[[*BUILT_IN, *kinds]].astype(str).agg("\x1f".join, axis="columns") if len(rows) else rows["sample_id"]
-    return pd.util.hash_pandas_object(text, index=False).map("{:016x}".format)
+    values = rows[[*BUILT_IN, *kinds]].itertuples(index=False, name=None)
+    digests = [hashlib.sha256(repr(row).encode()).hexdigest()[:16] for row in values]
+    return pd.Series(digests, index=rows.index, dtype="str")
 
 
 def _set_columns(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], ids: dict[str, str]) -> None:

@@ -75,7 +75,9 @@ def shoot(folder: str, out: str) -> None:
     try:
         with running_browser() as browser:
             page = open_grid(browser, f"http://127.0.0.1:{port}/datasets/{name}?view=suspects")
-            page.get_by_text("Dismiss").click()  # an advertisement over the first images
+            dismiss = page.get_by_text("Dismiss")  # an advertisement over the first images
+            dismiss.click()
+            dismiss.wait_for(state="hidden")
             page.screenshot(path=out)
     finally:
         session.close()

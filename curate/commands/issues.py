@@ -1,0 +1,104 @@
+"""Findings and decisions to what a report says of each issue: how many, what became of them, the worst of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from curate.dataset import DatasetFolder
+from curate.decisions import Decision, fold_decisions
+from curate.scan import Scan
+from curate.tables import read_parquet
+
+WORST = 12  # pictures an issue
+WORST_GROUPS = 6
+MEMBERS = 6  # pictures a group
+# The order of a report: what changes a model most comes first.
+ORDER = ("label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
+OUTCOMES = {"relabel": "relabelled", "keep": "kept", "drop": "dropped", "merge": "merged", "undrop": "kept"}
+
+
+def collect_issues(
+    dataset: DatasetFolder, scan: Scan | None, decisions: Sequence[Decision]
+) -> list[dict[str, Any]] | None:
+    """Return each issue with its count, outcomes and worst samples; None before an audit."""
+    path = dataset.cache / "findings.parquet"
+    if scan is None or not path.is_file():
+        return None
+    findings = read_parquet(path, filters=[("is_issue", "==", True)]).sort_values(["score", "sample_id"])
+    samples = _sample_rows(scan, decisions)
+    findings = findings[findings["sample_id"].isin(samples.index)]
+    findings["given_label"] = findings["sample_id"].map(samples["given_label"])
+    findings["outcome"] = _outcomes(findings, samples, decisions)
+    groups = _group_members(dataset)
+    found = list(findings["issue"].unique())
+    known = [issue for issue in ORDER if issue in found]
+    rest = sorted(set(found) - set(ORDER), key=lambda issue: (-int((findings["issue"] == issue).sum()), issue))
+    return [_issue(issue, findings[findings["issue"] == issue], samples, groups) for issue in known + rest]
+
+
+def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:
+    """Return path, given_label and size of each sample, and whether decisions left it out or merged others into it."""
+    rows = scan.samples.set_index("sample_id")[["path", "given_label", "width", "height"]]
+    folded = fold_decisions(list(decisions)).set_index("sample_id")
+    return rows.assign(
+        left_out=rows.index.isin(folded.index[folded["dropped"]]),
+        keeper=rows.index.isin(folded.loc[folded["merged_into"] != "", "merged_into"]),
+    )
+
+
+def _outcomes(findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence[Decision]) -> list[str]:
+    """Return what became of each finding: answered by a decision, its sample left out for another, or open."""
+    answers = {(one.sample_id, one.finding): OUTCOMES[one.action] for one in decisions if one.finding}
+    left_out = set(samples.index[samples["left_out"]])
+    return [
+        answers.get((sample_id, issue), "left out" if sample_id in left_out else "to review")
+        for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True)
+    ]
+
+
+def _group_members(dataset: DatasetFolder) -> dict[str, list[str]]:
+    """Return the samples of each near-duplicate group of two or more."""
+    path = dataset.cache / "groups.parquet"
+    if not path.is_file():
+        return {}
+    table = read_parquet(path, columns=["sample_id", "group_id"])
+    table = table[table["group_id"].duplicated(keep=False) & (table["group_id"] != "")]
+    return {str(name): sorted(rows["sample_id"]) for name, rows in table.groupby("group_id")}
+
+
+def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
+    """``rows`` are the findings of one issue, worst first. What has a group is shown beside its group."""
+    grouped = rows[rows["group_id"].isin(list(groups))]
+    alone = rows[~rows["group_id"].isin(list(groups))]
+    worst = [
+        _group(name, grouped[grouped["group_id"] == name], samples, groups[name])
+        for name in grouped["group_id"].unique()[:WORST_GROUPS]
+    ]
+    columns = "sample_id path given_label suggested_label suggested_action score evidence outcome".split()
+    return {
+        "issue": issue,
+        "count": len(rows),
+        "worst": float(rows["score"].min()),
+        "outcomes": {str(name): int(count) for name, count in rows["outcome"].value_counts().items()},
+        "gallery": [] if issue == "unreadable" else alone.head(WORST)[columns].to_dict("records"),
+        "groups": worst,
+        "group_count": int(grouped["group_id"].nunique()),
+        "keeps": any(member["keeper"] for group in worst for member in group["members"]),
+    }
+
+
+def _group(name: str, rows: pd.DataFrame, samples: pd.DataFrame, members: list[str]) -> dict[str, Any]:
+    """Return one group, the sample that stays first; ``rows`` are its findings, worst first."""
+    outcomes = dict(zip(rows["sample_id"], rows["outcome"], strict=True))
+    table = samples.loc[[one for one in members if one in samples.index]].rename_axis("sample_id").reset_index()
+    table["outcome"] = [
+        outcomes.get(row.sample_id, "left out" if row.left_out else "to review") for row in table.itertuples()
+    ]
+    table["keeper"] &= ~table["left_out"]
+    table = table.sort_values(["keeper", "width", "sample_id"], ascending=[False, False, True])
+    columns = ["sample_id", "path", "given_label", "outcome", "keeper", "width", "height"]
+    shown = table.head(MEMBERS)[columns].to_dict("records")
+    return {"group_id": name, "size": len(table), "evidence": str(rows["evidence"].iloc[0]), "members": shown}

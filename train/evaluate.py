@@ -1,0 +1,81 @@
+"""A model on a truth: the samples of a split of some version that the model has not seen while it was trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from curate.build import read_manifest, read_version
+from curate.dataset import DatasetFolder
+from curate.files import Problem
+from curate.spec import Spec
+from curate.tables import SPLITS
+from train.metrics import compute_metrics
+from train.models import read_run
+from train.predict import predict_samples
+
+
+def evaluate_model(
+    dataset: DatasetFolder,
+    spec: Spec,
+    model: str,
+    version: str | None = None,
+    split: str = "test",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Return the metrics of ``model`` on a split of ``version`` (default: the one it was trained on), with its labels.
+
+    Samples that the model was trained on, or that chose its best epoch, are left out and counted in ``left_out``; unless
+    the split asked for is one of these two of its own version.
+
+    Raises
+    ------
+    Problem
+        When model, version or split are not there, or the version has classes that the model does not know.
+    """
+    if split not in SPLITS:
+        raise Problem(f"Expected the split to be one of {', '.join(SPLITS)}, but found {split!r}. Name one of them.")
+    run = read_run(dataset, model)
+    chosen = version or run["version"]
+    truth = read_manifest(dataset, chosen)
+    truth = truth[truth["split"] == split]
+    own = chosen == run["version"] and split != "test"
+    rows = truth if own else truth[~truth["sample_id"].isin(seen_samples(dataset, model))]
+    labels = encode_labels(rows, run["classes"], chosen, model)
+    probs = predict_samples(dataset, model, list(rows["sample_id"]), device)
+    return {
+        "model": model,
+        "version": chosen,
+        "version_digest": read_version(dataset, chosen)["digest"],
+        "split": split,
+        "left_out": len(truth) - len(rows),
+        "classes": run["classes"],
+        **compute_metrics(labels, probs, run["classes"], spec.train.seed),
+    }
+
+
+def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
+    """Return the samples that shaped ``model``: it was trained on them, or they said when to stop."""
+    rows = read_manifest(dataset, read_run(dataset, model)["version"])
+    return set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
+
+
+def encode_labels(rows: pd.DataFrame, classes: list[str], version: str, model: str = "") -> np.ndarray:
+    """Return the labels of ``rows`` as places in ``classes``.
+
+    Raises
+    ------
+    Problem
+        When a label is not one of the classes.
+    """
+    codes = pd.Index(classes).get_indexer(pd.Index(rows["label"]))
+    if (codes < 0).any():
+        strange = rows["label"][codes < 0]
+        who = f"{model}, which knows {', '.join(classes)}," if model else f"the classes {', '.join(classes)}"
+        raise Problem(
+            f"Expected labels of {version} to fit {who} but {len(strange)} samples are {strange.iloc[0]!r}. "
+            f"Build a version and train on it anew."
+        )
+    return codes.astype(np.int64)
