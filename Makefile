@@ -1,7 +1,6 @@
 # Two commands on a fresh machine: `make demo` shows the main job, `make test` proves it.
 # Both need python3 (3.10 to 3.13), make and a package index. PYTHON=python3.12 picks another Python.
-# A computer without a GPU can have torch's smaller build:
-#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make demo
+# A computer without a GPU can have torch's smaller build: name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL.
 
 PYTHON ?= python3
 VENV ?= .venv

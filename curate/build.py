@@ -1,7 +1,7 @@
 """Sources and decisions to an immutable version: a manifest with a digest, never a copy of images.
 
-The digest covers sample ids, labels, splits and the meaning of the spec; not paths, times, or the machine. Building twice
-gives the same digest and no second version.
+The digest covers sample ids, labels, splits and the meaning of the spec; not paths, times, or the machine. Building
+twice gives the same digest and no second version.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def build_version(dataset: DatasetFolder, spec: Spec, use_decisions: bool = True
 
 
 def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Return one row a sample with ``label``, ``decided_by`` and why it is left out (``excluded``, '' when it is not)."""
+    """Return one row a sample: ``label``, ``decided_by`` and why it is left out (``excluded``, '' when it is not)."""
     rows = scan.samples[["sample_id", "path", "reason", "given_label", "given_split"]].merge(
         decided, on="sample_id", how="left"
     )

@@ -8,8 +8,8 @@ import pandas as pd
 
 from curate.build import latest_version, read_manifest
 from curate.dataset import DatasetFolder
-from curate.findings import open_findings
 from curate.files import Problem
+from curate.findings import open_findings
 from curate.scan import read_scan
 from curate.spec import Check, Spec
 

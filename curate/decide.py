@@ -98,7 +98,9 @@ def accept_findings(
             before = labels.get(row.sample_id, "")
             decisions.append(_decision(row, action, new_label, before, actor or current_user(), "decide"))
     if len(chosen) and not decisions:
-        raise Problem(f"The findings of {issue} suggest nothing to accept. Decide them one by one, or in `curate review`.")
+        raise Problem(
+            f"The findings of {issue} suggest nothing to accept. Decide them one by one, or in `curate review`."
+        )
     return append_decisions(dataset.decisions, decisions) if decisions else []
 
 
@@ -204,4 +206,3 @@ def _with_splits(dataset: DatasetFolder, scan: Scan, spec: Spec) -> pd.DataFrame
     rows = resolve_labels(scan, fold_decisions(read_decisions(dataset.decisions)), spec)
     rows["group_id"] = rows["sample_id"].map(read_groups(dataset, scan))
     return rows.assign(split=rows["sample_id"].map(place_samples(dataset, rows, spec).split).fillna(""))
-

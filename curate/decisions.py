@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
@@ -145,8 +144,10 @@ def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:
         if decision.action in ("undrop", "relabel", "keep"):
             row["dropped"], row["merged_into"] = False, ""
     columns = ["sample_id", "label", "dropped", "merged_into", "decided_by"]
-    return pd.DataFrame(list(state.values()), columns=columns).astype({"dropped": bool}).sort_values(
-        "sample_id", ignore_index=True
+    return (
+        pd.DataFrame(list(state.values()), columns=columns)
+        .astype({"dropped": bool})
+        .sort_values("sample_id", ignore_index=True)
     )
 
 

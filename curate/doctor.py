@@ -25,6 +25,7 @@ APPLICATIONS = (
     "/Applications/Firefox.app/Contents/MacOS/firefox",
     "/Applications/Safari.app/Contents/MacOS/Safari",
 )
+REINSTALL = "Run `pip install -c constraints.txt .` in the source folder of specurate"
 DISK_GB = 2.0  # an empty FiftyOne database takes 0.3, the demo with its caches and models less than 1
 
 
@@ -62,14 +63,13 @@ def check_packages() -> Check:
     try:
         asked = metadata.requires("specurate") or []
     except metadata.PackageNotFoundError:
-        return Check("packages", False, "specurate is not installed", "Run `pip install .` in its source folder.")
+        return Check("packages", False, "specurate is not installed", f"{REINSTALL}.")
     faults = [fault for requirement in asked if (fault := _requirement_fault(requirement))]
     if not faults:
         count = sum("extra ==" not in requirement for requirement in asked)
         return Check("packages", True, f"all {count} direct dependencies are new enough")
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    fix = "Run `pip install -c constraints.txt .` in the source folder of specurate."
-    return Check("packages", False, "; ".join(faults[:3]) + more, fix)
+    return Check("packages", False, "; ".join(faults[:3]) + more, f"{REINSTALL}.")
 
 
 def check_torch() -> Check:
@@ -77,7 +77,7 @@ def check_torch() -> Check:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Check("torch", False, f"does not import: {error}", "Run `pip install --force-reinstall torch`.")
+        return Check("torch", False, f"does not import: {error}", f"{REINSTALL}.")
     if torch.cuda.is_available():
         device = f"cuda ({torch.cuda.get_device_name()})"
     elif torch.backends.mps.is_available():
@@ -91,7 +91,7 @@ def check_fiftyone() -> Check:
     """Does FiftyOne import? Asked without its database, which has a check of its own."""
     quiet = {"FIFTYONE_DISABLE_SERVICES": "1", "FIFTYONE_DO_NOT_TRACK": "1"}
     command = [sys.executable, "-c", "import fiftyone; print(fiftyone.__version__)"]
-    fix = "Run `pip install --force-reinstall fiftyone`, and mend what the last line names."
+    fix = f"{REINSTALL}; if that is not enough, mend what its last line names."
     try:
         done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired:
@@ -106,6 +106,7 @@ def check_mongod() -> Check:
     fix = "Run `python -m curate.mongod`, which installs one, or set FIFTYONE_DATABASE_URI to a server of your own."
     try:
         if uri := os.environ.get("FIFTYONE_DATABASE_URI"):
+            fix = "Start that server, or correct or unset FIFTYONE_DATABASE_URI."
             return Check("mongod", True, f"{mongod.check_database(uri)} answers at FIFTYONE_DATABASE_URI")
         program = mongod.find_mongod()
         if program is None:

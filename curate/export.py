@@ -102,7 +102,10 @@ def _write_parquet(rows: pd.DataFrame, to: Path) -> None:
         for start in range(0, len(chosen), ROWS_PER_SHARD)
     ]
     for split, start, shard in track(shards, len(shards), "export", unit="shards"):
-        images = [{"bytes": _read(row.file), "path": f"{row.sample_id}{Path(row.file).suffix.lower()}"} for row in shard.itertuples()]
+        images = [
+            {"bytes": _read(row.file), "path": f"{row.sample_id}{Path(row.file).suffix.lower()}"}
+            for row in shard.itertuples()
+        ]
         table = pd.DataFrame({"image": images, "label": shard["label"], "sample_id": shard["sample_id"]})
         write_table(to / f"{split}-{start // ROWS_PER_SHARD:05d}.parquet", table)
 
@@ -111,7 +114,9 @@ def _read(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise Problem(f"Expected to read {file}, but {error.strerror}. Run `curate scan` to see what changed.") from None
+        raise Problem(
+            f"Expected to read {file}, but {error.strerror}. Run `curate scan` to see what changed."
+        ) from None
 
 
 FORMATS: dict[str, Callable[[pd.DataFrame, Path], None]] = {

@@ -58,4 +58,6 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise Problem(f"Expected the file {path}, but it is not there.") from None
     except json.JSONDecodeError as error:
-        raise Problem(f"{path}:{error.lineno}: expected JSON, but {error.msg}. Restore the file or delete it.") from None
+        raise Problem(
+            f"{path}:{error.lineno}: expected JSON, but {error.msg}. Restore the file or delete it."
+        ) from None

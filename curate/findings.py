@@ -31,7 +31,5 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
     answered |= {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
-    is_open = [
-        (row.sample_id, row.issue) not in answered and row.sample_id not in gone for row in table.itertuples()
-    ]
+    is_open = [(row.sample_id, row.issue) not in answered and row.sample_id not in gone for row in table.itertuples()]
     return table[table["is_issue"] & pd.Series(is_open, index=table.index, dtype=bool)].reset_index(drop=True)

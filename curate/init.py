@@ -57,7 +57,11 @@ train: {{recipe: small, seed: 0}}
 
 
 def init_dataset(
-    folder: Path, source: Path, classes: list[str] | None = None, definitions: dict[str, str] | None = None, end: str = ""
+    folder: Path,
+    source: Path,
+    classes: list[str] | None = None,
+    definitions: dict[str, str] | None = None,
+    end: str = "",
 ) -> Path:
     """Write ``folder/dataset.yaml`` for the images of ``source`` and return its path.
 
@@ -86,7 +90,9 @@ def init_dataset(
         raise Problem(f"Expected images in {source}, but found none. Name the folder that holds them.")
     if not names:
         raise Problem(f"{source} states no labels. Name the classes, as in `--classes cat,dog`.")
-    text = _render(folder, source, [(name, (definitions or {}).get(name, ""), labels[name]) for name in names], kind) + end
+    text = (
+        _render(folder, source, [(name, (definitions or {}).get(name, ""), labels[name]) for name in names], kind) + end
+    )
     parse_spec(text, dataset.spec)
     write_atomic(dataset.spec, text)
     if not (folder / ".gitignore").exists():

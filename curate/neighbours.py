@@ -51,8 +51,6 @@ def _build_index(embeddings: np.ndarray) -> Any:
     index.train(embeddings[:: max(1, count // (lists * 64))])
     index.add(embeddings)
     index.nprobe = PROBES
-    index.own_fields = False
-    index.kept_quantizer = flat  # the index only points to it: without a reference Python would free it
     return index
 
 

@@ -48,9 +48,7 @@ class Scan:
         return {name: int(status.get(value, 0)) for name, value in names.items()}
 
 
-def scan_dataset(
-    dataset: DatasetFolder, spec: Spec, workers: int | None = None, engine: str = "threads"
-) -> Scan:
+def scan_dataset(dataset: DatasetFolder, spec: Spec, workers: int | None = None, engine: str = "threads") -> Scan:
     """Read what is new in the spec's sources and return the scan, also written under ``.curate/``.
 
     Parameters
@@ -226,7 +224,9 @@ def _shown(dataset: DatasetFolder, file: Path) -> str:
 
 def _votes(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
     ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
-    rows = [(ids[row.source, row.path], row.label, row.voter, row.path) for row in found if row.label and not row.ignored]
+    rows = [
+        (ids[row.source, row.path], row.label, row.voter, row.path) for row in found if row.label and not row.ignored
+    ]
     votes = pd.DataFrame(rows, columns=list(VOTES)).sort_values(list(VOTES))
     return shaped(votes, VOTES)
 
@@ -234,7 +234,10 @@ def _votes(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
 def _samples(measures: pd.DataFrame, located: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     held = located[located["status"] != "ignored"]
     files = held.groupby("sample_id").agg(
-        path=("path", "first"), source=("source", "first"), locations=("path", "size"), given_split=("split", _strictest)
+        path=("path", "first"),
+        source=("source", "first"),
+        locations=("path", "size"),
+        given_split=("split", _strictest),
     )
     samples = measures.merge(files, left_on="sample_id", right_index=True)
     samples["given_label"] = samples["sample_id"].map(given_labels(votes))
@@ -261,6 +264,8 @@ def given_labels(votes: pd.DataFrame) -> pd.Series:
 def _metadata(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
     ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
     rows = [
-        {"sample_id": ids[row.source, row.path], "path": row.path, **dict(row.metadata)} for row in found if row.metadata
+        {"sample_id": ids[row.source, row.path], "path": row.path, **dict(row.metadata)}
+        for row in found
+        if row.metadata
     ]
     return pd.DataFrame(rows or None, columns=None if rows else ["sample_id", "path"]).drop_duplicates()

@@ -19,7 +19,14 @@ from curate.images import SUFFIXES
 from curate.spec import Source, Spec
 from curate.tables import SPLITS
 
-SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 OWN_FILES = {"dataset.yaml", "decisions.jsonl", "dataset.lock", "truth.csv"}
 OWN_FOLDERS = {".curate", "versions", "models", "reports"}
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
@@ -65,13 +72,21 @@ def _ignore(row: FoundFile, source: Source) -> FoundFile:
 
 def _folder_files(root: Path, source: Source, dataset: DatasetFolder, spec: Spec) -> Iterator[FoundFile]:
     if not root.is_dir():
-        raise Problem(f"{dataset.spec}: expected the source folder {root}, but it is not there. Correct `sources: path:`.")
+        raise Problem(
+            f"{dataset.spec}: expected the source folder {root}, but it is not there. Correct `sources: path:`."
+        )
     for file in walk_files(root, skip=dataset.path):
         parts = file.relative_to(root).parts
         label, split = ("", "") if source.kind == "flat" else label_and_split(parts, spec.classes)
         label = source.labels.get(label, label)
         yield FoundFile(
-            printed("/".join(parts)), file, source.path, label, "folder" if label else "", split, why_ignored(file, root)
+            printed("/".join(parts)),
+            file,
+            source.path,
+            label,
+            "folder" if label else "",
+            split,
+            why_ignored(file, root),
         )
 
 
@@ -181,7 +196,11 @@ def read_csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _csv_row(path: Path, number: int, row: dict[str, str], label: str) -> FoundFile:
-    name, split, annotator = row.pop("path").strip(), row.pop("split", "").strip().lower(), row.pop("annotator", "").strip()
+    name, split, annotator = (
+        row.pop("path").strip(),
+        row.pop("split", "").strip().lower(),
+        row.pop("annotator", "").strip(),
+    )
     split = SPLIT_FOLDERS.get(split, split)
     if split and split not in SPLITS:
         raise Problem(f"{path}:{number}: expected split {', '.join(SPLITS)} or nothing, found {split!r}.")

@@ -62,7 +62,9 @@ class Split(Part):
 class Audit(Part):
     """What the detectors look with; scores are 0..1 and low is bad."""
 
-    embedding: str = Field("lite0", description="lite0, or a .npy of shape (N, D) with a .txt of N sample ids beside it")
+    embedding: str = Field(
+        "lite0", description="lite0, or a .npy of shape (N, D) with a .txt of N sample ids beside it"
+    )
     neighbours: int = Field(10, ge=1, le=100)
     folds: int = Field(5, ge=2, le=20)
     skip: list[str] = Field([], description="issues not to look for")

@@ -1,7 +1,7 @@
 """Samples to train, val and test: near copies together, old samples where they were, shares met by a keyed hash.
 
-A group's place is the hash of its smallest sample id, so it depends on nothing but the content and the spec's seed. Where
-history must win over the hash (a group grew, a class had no test sample) the place is pinned in ``dataset.lock``.
+A group's place is the hash of its smallest sample id, so it depends on nothing but the content and the spec's seed.
+Where history must win over the hash (a group grew, a class had no test sample) ``dataset.lock`` pins the place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STRICTEST = ("test", "val", "train")  # who was tested on must never be trained 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` of each sample (indexed by sample_id), `pins` where it is not the hash's, `moved` samples with a reason."""
+    """`split` by sample_id, `pins` where it is not what the hash says, `moved` samples with the reason."""
 
     split: pd.Series
     pins: dict[str, str]

@@ -70,7 +70,7 @@ def render_report(story: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> 
         shown as an empty frame.
     """
     pictures = {sample_id: f"p{number}" for number, sample_id in enumerate(sorted(thumbnails))}
-    sources = {pictures[sample_id]: data_uri(content) for sample_id, content in thumbnails.items()}
+    sources = {pictures[sample_id]: data_uri(content) for sample_id, content in sorted(thumbnails.items())}
     sections = {name: title for name, title in SECTIONS.items() if name != "truth" or story["planted_truth"]}
     template = _environment().get_template("report.html.j2")
     return template.render(story, pictures=pictures, sources=sources, sections=sections)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +26,8 @@ from curate.scan import Scan, scan_dataset
 from curate.spec import Spec, read_spec
 from curate.tables import FINDINGS, shaped, write_table
 
+ROOT = Path(__file__).parent.parent
+
 
 def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
     """A disc ('disc') or a square on noise: two classes that a small network can tell."""
@@ -31,7 +38,9 @@ def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image
     left, top = int(rng.integers(0, size[0] - side)), int(rng.integers(0, size[1] - side))
     colour = tuple(int(value) for value in rng.integers(0, 256, 3))
     draw = ImageDraw.Draw(image)
-    (draw.ellipse if label == "disc" else draw.rectangle)((left, top, left + side, top + side), fill=colour, outline="black")
+    (draw.ellipse if label == "disc" else draw.rectangle)(
+        (left, top, left + side, top + side), fill=colour, outline="black"
+    )
     return image
 
 
@@ -63,7 +72,9 @@ def make_dataset(tmp_path: Path) -> Callable[..., tuple[DatasetFolder, Spec]]:
 
 
 @pytest.fixture
-def scanned(shapes: Path, tmp_path: Path, make_dataset: Callable[..., tuple[DatasetFolder, Spec]]) -> tuple[DatasetFolder, Spec, Scan]:
+def scanned(
+    shapes: Path, tmp_path: Path, make_dataset: Callable[..., tuple[DatasetFolder, Spec]]
+) -> tuple[DatasetFolder, Spec, Scan]:
     """A dataset of its own copy of the shapes, scanned."""
     images = tmp_path / "images"
     shutil.copytree(shapes, images)
@@ -72,7 +83,7 @@ def scanned(shapes: Path, tmp_path: Path, make_dataset: Callable[..., tuple[Data
 
 
 def write_groups(dataset: DatasetFolder, scan: Scan, groups: dict[str, str] | None = None) -> None:
-    """Write the audit's group table by hand: each sample alone, or in the group that ``groups`` says; keeper = group."""
+    """Write the audit's groups by hand: each sample alone, or in the group that ``groups`` says, named after its keeper."""
     ids = scan.samples.loc[scan.samples["reason"] == "", "sample_id"]
     names = [(groups or {}).get(one, one) for one in ids]
     table = pd.DataFrame({"sample_id": ids, "group_id": names, "kind": "", "keeper": names})
@@ -95,3 +106,38 @@ def grouped(scanned: tuple[DatasetFolder, Spec, Scan]) -> tuple[DatasetFolder, S
     write_groups(dataset, scan)
     write_findings(dataset)
     return dataset, spec, scan
+
+
+def curate(*words: str | Path, cwd: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Type a command as a user would, in a process of its own, and expect its exit code and never a traceback."""
+    command = [sys.executable, "-m", "curate.commands.main", *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """A demo drawn and run from start to end: its dataset, its spec, and what `curate run --json` printed."""
+
+    dataset: DatasetFolder
+    spec: Spec
+    summary: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """The main job on 160 drawings. Do not change it: copy it with `copy_of`."""
+    folder = tmp_path_factory.mktemp("demo") / "pets"
+    curate("demo", folder, "--samples", "160")
+    summary = json.loads(curate("run", folder, "--json").stdout)
+    dataset = open_dataset(folder)
+    return DemoRun(dataset, read_spec(dataset), summary)
+
+
+def copy_of(run: DemoRun, folder: Path) -> DatasetFolder:
+    """Return a copy of the run's dataset that a test may change."""
+    shutil.copytree(run.dataset.path, folder)
+    return open_dataset(folder)

@@ -17,7 +17,7 @@ def to_network(pixels: Tensor) -> Tensor:
 
 
 def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Return a random view of each of ``images`` ``(B, 3, side, side)`` 0..255; drawn on the CPU, so the same anywhere."""
+    """Return a random view of each of ``images`` ``(B, 3, side, side)`` 0..255; chances are drawn on the CPU."""
     count = len(images)
     grid = functional.affine_grid(_random_views(count, recipe, generator).to(images.device), list(images.shape), False)
     views = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
@@ -35,8 +35,8 @@ def _random_views(count: int, recipe: Recipe, generator: torch.Generator) -> Ten
     """Return ``(B, 2, 3)``: where in its image each view looks, in the -1..1 units of ``affine_grid``."""
     area, shape, angle, mirror, across, down = torch.rand(6, count, generator=generator)
     size = (recipe.smallest_crop + (1 - recipe.smallest_crop) * area).sqrt()
-    # Width / height from 3/4 to 4/3, evenly in the logarithm; a crop never exceeds its image.
-    stretch = ((2 * shape - 1) * math.log(4 / 3) / 2).exp()
+    # Width / height is drawn evenly in the logarithm; a crop never exceeds its image.
+    stretch = ((2 * shape - 1) * math.log(recipe.stretch) / 2).exp()
     width, height = (size * stretch).clamp(max=1), (size / stretch).clamp(max=1)
     turn = (2 * angle - 1) * math.radians(recipe.rotation)
     sign = torch.where(mirror < 0.5, -1.0, 1.0) if recipe.flip else torch.ones(count)

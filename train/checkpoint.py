@@ -33,12 +33,12 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return what ``write_checkpoint`` wrote as ``network``, ``best``, ``optimizer`` and ``progress``; None without one."""
+    """Return what was written as ``network``, ``best``, ``optimizer`` and ``progress``; None without a file."""
     if not path.is_file():
         return None
     parts: dict[str, Any] = {"network": {}, "best": {}, "optimizer": {}}
     with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118: the reader is no dict
+        for key in file.keys():  # noqa: SIM118 - the reader is no dict
             part, _, name = key.partition("/")
             parts[part][name] = file.get_tensor(key)
         parts["progress"] = json.loads(file.metadata()["progress"])

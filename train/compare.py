@@ -12,7 +12,7 @@ from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.spec import Spec
 from train.evaluate import encode_labels, seen_samples
-from train.metrics import score_classes
+from train.metrics import SCORES, score_classes
 from train.models import read_run
 from train.predict import predict_samples
 from train.statistics import compute_difference, compute_mcnemar, compute_needed_samples, compute_share
@@ -31,14 +31,14 @@ def compare_models(
 ) -> dict[str, Any]:
     """Return how ``second`` differs from ``first`` on the test split of ``version`` (default: the newer of their two).
 
-    Test samples that either model has seen while it was trained are left out and counted, so that the older model is not
-    praised for what it learned by heart.
+    Test samples that either model has seen while it was trained are left out and counted, so that the older model is
+    not praised for what it learned by heart.
 
     Returns
     -------
     ``models, versions, truth {version, digest, n, left_out}``, ``accuracy {model: {value, low, high}}``,
-    ``difference {value, low, high}`` (second - first, shares), ``per_class`` rows, ``mcnemar {fixed, broken, p_value}``,
-    ``flips`` rows, ``verdict`` in words, ``better`` (model id or null), ``needed_samples`` (null unless it cannot tell).
+    ``difference {value, low, high}`` (second - first), ``mcnemar {fixed, broken, p_value}``, ``per_class`` rows,
+    ``flips`` rows, ``verdict`` in words, ``better`` (model or null), ``needed_samples`` (null unless it cannot tell).
 
     Raises
     ------
@@ -178,8 +178,7 @@ def _pair_classes(
     """Return one row a class: ``class, support`` and under each model's name its precision, recall and F1."""
     scored = [score_classes(truth, guess, classes, seed) for guess in guesses]
     return [
-        {"class": before["class"], "support": before["support"]}
-        | {name: {key: row[key] for key in ("precision", "recall", "f1")} for name, row in zip(names, pair, strict=True)}
+        {"class": pair[0]["class"], "support": pair[0]["support"]}
+        | {name: {score: row[score] for score in SCORES} for name, row in zip(names, pair, strict=True)}
         for pair in zip(*scored, strict=True)
-        for before in pair[:1]
     ]

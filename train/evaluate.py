@@ -27,8 +27,8 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """Return the metrics of ``model`` on a split of ``version`` (default: the one it was trained on), with its labels.
 
-    Samples that the model was trained on, or that chose its best epoch, are left out and counted in ``left_out``; unless
-    the split asked for is one of these two of its own version.
+    Samples that the model was trained on, or that chose its best epoch, are left out and counted in ``left_out``;
+    unless the split asked for is one of these two of its own version.
 
     Raises
     ------

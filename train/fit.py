@@ -17,24 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.augment import augment, to_network
+from train.augment import augment
+from train.batches import Images, batch_size, load_batch, split_batches
 from train.checkpoint import read_checkpoint, restore_optimizer, write_checkpoint
 from train.device import mixed_precision
+from train.head import EVALUATION_BATCH, fit_head
 from train.recipes import Recipe
-
-EVALUATION_BATCH = 128
-
-
-@dataclass(frozen=True)
-class Images:
-    """Pixels ``(M, side, side, 3)`` uint8 of which ``rows`` ``(N,)`` are used, with their ``labels`` ``(N,)`` 0..K-1."""
-
-    pixels: np.ndarray
-    rows: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
+from train.schedule import one_cycle
 
 
 @dataclass
@@ -76,7 +65,7 @@ def fit_network(
         Called after each epoch.
     """
     with _seeded(device):
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(network, recipe)
         weights = class_weights(train.labels, _classes(network), recipe.balance).to(device)
         progress, best = _resume(network, optimizer, checkpoint)
@@ -109,59 +98,16 @@ def class_weights(labels: np.ndarray, classes: int, balance: float) -> Tensor:
 
 def predict_probabilities(network: nn.Module, images: Images, device: torch.device) -> np.ndarray:
     """Return the softmax probabilities ``(N, K)`` float64 of ``images``, in their order."""
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     parts = [np.zeros((0, _classes(network)))]
     with torch.inference_mode(), _seeded(device):
-        for batch in _split(np.arange(len(images)), EVALUATION_BATCH):
+        for batch in split_batches(np.arange(len(images)), EVALUATION_BATCH):
             with mixed_precision(device):
-                logits = network(_load(images, batch, device))
+                logits = network(load_batch(images, batch, device))
             # float64 on the CPU: the rows must add up to 1 and MPS has no float64.
             parts.append(logits.float().cpu().double().softmax(1).numpy())
     return np.concatenate(parts)
-
-
-def fit_head(
-    network: nn.Module, train: Images, weights: Tensor, recipe: Recipe, seed: int, device: torch.device
-) -> float:
-    """Train the last layer alone and return its last loss, on features computed once of each image and its mirror.
-
-    It makes the start of a fine-tuning sane: with a random last layer the first steps would wreck the features below.
-    """
-    features = _features(network, train, device, mirrored=recipe.flip)
-    labels = torch.from_numpy(train.labels).to(device).repeat(len(features) // len(train))
-    head = network.get_submodule("head")
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=recipe.weight_decay)
-    size = min(len(features), 256)
-    for step in range(recipe.head_steps):
-        optimizer.param_groups[0]["lr"] = 3e-3 * one_cycle(step / recipe.head_steps, recipe.warmup)
-        rows = torch.randint(len(features), (size,), generator=generator).to(device)
-        logits = head(functional.dropout(features[rows], recipe.dropout))
-        loss = functional.cross_entropy(logits, labels[rows], weights, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return loss.item()
-
-
-def one_cycle(done: float, warmup: float) -> float:
-    """Return the learning rate as a share of its peak when ``done`` (0..1) of the steps are made: up, then down.
-
-    >>> [round(one_cycle(done, 0.5), 2) for done in (0, 0.5, 0.75, 1)]
-    [0.04, 1.0, 0.5, 0.0]
-    """
-    if done < warmup:
-        return 0.04 + 0.96 * done / warmup
-    return (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
-
-
-def batch_size(recipe: Recipe, samples: int) -> int:
-    """Return how many samples a step sees: fewer in small sets, which would otherwise make too few steps.
-
-    >>> batch_size(Recipe("r", "resnet", 64, epochs=1, batch=64, learning_rate=1, weight_decay=0), 200)
-    16
-    """
-    return int(np.clip(2 ** int(math.log2(max(samples / 12, 1))), min(8, recipe.batch), recipe.batch))
 
 
 @contextlib.contextmanager
@@ -194,7 +140,7 @@ def _train_epoch(
     order = torch.randperm(len(train), generator=generator).numpy()
     size = batch_size(recipe, len(train))
     smaller = size / recipe.batch  # smaller batches want smaller steps
-    batches = _split(order, size)
+    batches = split_batches(order, size)
     total = torch.zeros((), device=weights.device)
     for step, batch in enumerate(batches):
         done = (epoch - 1 + step / len(batches)) / recipe.epochs
@@ -211,7 +157,7 @@ def _train_epoch(
 def _loss(
     network: nn.Module, train: Images, batch: np.ndarray, weights: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
-    views = augment(_load(train, batch, weights.device), recipe, generator)
+    views = augment(load_batch(train, batch, weights.device), recipe, generator)
     labels = torch.from_numpy(train.labels[batch]).to(weights.device)
     with mixed_precision(weights.device):
         logits = network(views)
@@ -222,7 +168,9 @@ def _loss(
     return losses.mean()
 
 
-def _measure(network: nn.Module, val: Images, device: torch.device, epoch: int, loss: float, progress: Progress) -> None:
+def _measure(
+    network: nn.Module, val: Images, device: torch.device, epoch: int, loss: float, progress: Progress
+) -> None:
     """Add the finished epoch to ``progress``; with val samples the best epoch is the one of the lowest val loss."""
     row: dict[str, float] = {"epoch": epoch, "train_loss": round(float(loss), 5)}
     if len(val):
@@ -247,27 +195,6 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
-
-
-def _features(network: nn.Module, images: Images, device: torch.device, mirrored: bool) -> Tensor:
-    """Return ``(N, D)`` float32 features of the images, and below them ``(N, D)`` of their mirror images if asked."""
-    network.eval()
-    parts: list[list[Tensor]] = [[], []]
-    with torch.no_grad(), mixed_precision(device):
-        for batch in _split(np.arange(len(images)), EVALUATION_BATCH):
-            pixels = _load(images, batch, device)
-            for views, part in zip((pixels, pixels.flip(3)) if mirrored else (pixels,), parts, strict=False):
-                part.append(network.features(views).float())  # type: ignore[operator]
-    return torch.cat(parts[0] + parts[1])
-
-
-def _load(images: Images, batch: np.ndarray, device: torch.device) -> Tensor:
-    return to_network(torch.from_numpy(images.pixels[images.rows[batch]]).to(device))
-
-
-def _split(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut ``order`` into nearly equal parts of at most ``size``: a last batch of one would spoil the batch norms."""
-    return np.array_split(order, math.ceil(len(order) / size)) if len(order) else []
 
 
 def _classes(network: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The models of a dataset on disk: ``models/mN/`` with weights, run record and predictions, whole or not there at all."""
+"""The models of a dataset on disk: ``models/mN/`` with weights, run record and predictions, whole or not there."""
 
 from __future__ import annotations
 

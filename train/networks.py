@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,10 +53,13 @@ class ResNet(nn.Module):
         super().__init__()
         widths = recipe.channels
         self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+            nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
         )
-        pairs = zip(widths, widths[1:], strict=False)
-        self.stages = nn.Sequential(Block(widths[0], widths[0], 2), *(Block(a, b, 2) for a, b in pairs))
+        self.stages = nn.Sequential(
+            Block(widths[0], widths[0], 2), *(Block(inputs, outputs, 2) for inputs, outputs in pairwise(widths))
+        )
         self.dropout = nn.Dropout(recipe.dropout)
         self.head = nn.Linear(widths[-1], classes)
 

@@ -19,9 +19,7 @@ from train.models import load_network, read_predictions, read_run
 CHUNK = 256  # files decoded and predicted at once
 
 
-def predict_samples(
-    dataset: DatasetFolder, model: str, sample_ids: Sequence[str], device: str = "auto"
-) -> np.ndarray:
+def predict_samples(dataset: DatasetFolder, model: str, sample_ids: Sequence[str], device: str = "auto") -> np.ndarray:
     """Return the probabilities ``(N, K)`` of ``model`` for samples, in the order of ``sample_ids``.
 
     Classes are in the order of the model's run record. What the model predicted before is read, not computed again.
@@ -55,7 +53,6 @@ def predict_images(
 
     run = read_run(dataset, model)
     network, chosen = load_network(dataset, model), choose_device(device)
-    network.to(chosen)
     files = list(_files(paths))
     side, classes = int(run["recipe"]["side"]), run["classes"]
     parts = [np.zeros((0, len(classes)))]
@@ -70,19 +67,19 @@ def predict_images(
 def _predict_rows(
     dataset: DatasetFolder, model: str, run: dict, sample_ids: list[str], columns: list[str], device: str
 ) -> pd.DataFrame:
+    from train.batches import Images as Used
     from train.device import choose_device
-    from train.fit import Images as Used
     from train.fit import predict_probabilities
     from train.pixels import read_rows
 
     pixels, rows = read_rows(dataset, sample_ids, int(run["recipe"]["side"]))
     network, chosen = load_network(dataset, model), choose_device(device)
-    probs = predict_probabilities(network.to(chosen), Used(pixels, rows, np.zeros(len(rows), np.int64)), chosen)
+    probs = predict_probabilities(network, Used(pixels, rows, np.zeros(len(rows), np.int64)), chosen)
     return pd.DataFrame({"sample_id": sample_ids}).join(pd.DataFrame(probs, columns=columns))
 
 
 def _probabilities(network, pixels: np.ndarray, device) -> np.ndarray:  # type: ignore[no-untyped-def]
-    from train.fit import Images as Used
+    from train.batches import Images as Used
     from train.fit import predict_probabilities
 
     rows = np.arange(len(pixels))

@@ -30,6 +30,7 @@ class Recipe:
     patience: int = 0  # epochs without a better val loss before stopping; 0: never
     flip: bool = True
     smallest_crop: float = 0.5  # area of the smallest random crop / area of the image
+    stretch: float = 4 / 3  # most that a crop is squeezed in width or height
     rotation: float = 0.0  # degrees to either side
     colour: float = 0.2  # brightness and contrast are multiplied by 1 +- this
     erase: float = 0.0  # side of the square that is greyed out in each image / side of the image
@@ -97,4 +98,5 @@ def recipe_from(values: dict[str, Any]) -> Recipe:
     >>> recipe_from(recipe_values(RECIPES["small"])) == RECIPES["small"]
     True
     """
-    return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Recipe(**known)

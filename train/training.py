@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import time
-from contextlib import contextmanager
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from curate.build import read_manifest, read_version
@@ -22,18 +16,16 @@ from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.spec import Spec
 from curate.tables import SPLITS
+from train.bar import show_epochs
 from train.evaluate import encode_labels
-from train.metrics import compute_metrics
 from train.models import find_run, load_network, read_run, write_model
 from train.recipes import Recipe, read_recipe, recipe_values
+from train.record import Clock, describe_run, tabulate_predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import torch
     from torch import nn
 
-    from train.fit import Images, Progress, Tell
+    from train.batches import Images
 
 
 def train_version(
@@ -60,7 +52,7 @@ def train_version(
     Raises
     ------
     Problem
-        When the version cannot be trained on: fewer than two classes, a class without training samples, no test samples.
+        When the version cannot be trained on: fewer than two classes, one without training samples, no test samples.
     """
     chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or spec.train.recipe)
     seed = spec.train.seed if seed is None else seed
@@ -103,7 +95,7 @@ def check_trainable(manifest: pd.DataFrame, classes: list[str], version: str) ->
 
 
 def compute_labels_digest(manifest: pd.DataFrame) -> str:
-    """Return the SHA-256 of ``sample_id, label, split`` in order of sample_id: equal when a version teaches the same."""
+    """Return the SHA-256 of ``sample_id, label, split`` by sample_id: equal when two versions teach the same."""
     rows = manifest.sort_values("sample_id")[["sample_id", "label", "split"]].itertuples(index=False)
     return hashlib.sha256("\n".join("\t".join(row) for row in rows).encode()).hexdigest()
 
@@ -114,20 +106,18 @@ def _train(
     from train.device import choose_device
     from train.fit import fit_network, predict_probabilities
 
-    chosen, clock = choose_device(device), _Clock()
+    chosen, clock = choose_device(device), Clock()
     images = _split_images(dataset, manifest, recipe, given)
     network = _start_network(dataset, recipe, given)
     clock.lap("pixels")
     checkpoint = dataset.cache / "training" / f"{given['identity'][:20]}-{chosen.type}.safetensors"
     with show_epochs(f"{given['version']} {recipe.name}", recipe.epochs) as tell:
-        progress = fit_network(
-            network, images["train"], images["val"], recipe, given["seed"], chosen, checkpoint, tell
-        )
+        progress = fit_network(network, images["train"], images["val"], recipe, given["seed"], chosen, checkpoint, tell)
     clock.lap("fit")
     probs = {split: predict_probabilities(network, images[split], chosen) for split in SPLITS}
     clock.lap("predict")
-    run = given | _describe(progress, images, probs, given, chosen, clock)
-    run = write_model(dataset, network.state_dict(), run, _tabulate(manifest, probs, given["classes"]))
+    run = given | describe_run(progress, images, probs, given, chosen, clock)
+    run = write_model(dataset, network.state_dict(), run, tabulate_predictions(manifest, probs, given["classes"]))
     checkpoint.unlink(missing_ok=True)
     return run
 
@@ -135,7 +125,7 @@ def _train(
 def _split_images(
     dataset: DatasetFolder, manifest: pd.DataFrame, recipe: Recipe, given: dict[str, Any]
 ) -> dict[str, Images]:
-    from train.fit import Images
+    from train.batches import Images
     from train.pixels import read_rows
 
     pixels, rows = read_rows(dataset, list(manifest["sample_id"]), recipe.side)
@@ -174,114 +164,5 @@ def _start_digest(dataset: DatasetFolder, init: str | None, classes: list[str]) 
     return str(start["weights_digest"])
 
 
-def _describe(
-    progress: Progress, images: dict[str, Images], probs: dict[str, np.ndarray], given: dict[str, Any],
-    device: torch.device, clock: _Clock,
-) -> dict[str, Any]:  # fmt: skip
-    import torch
-
-    from train.device import bfloat16_helps
-
-    def metrics(split: str) -> dict[str, Any]:
-        return compute_metrics(images[split].labels, probs[split], given["classes"], given["seed"])
-
-    return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "device": _device_name(device),
-        "precision": "bfloat16" if bfloat16_helps(device) else "float32",
-        "threads": torch.get_num_threads(),
-        "versions": {name: _release(name) for name in ("specurate", "torch", "numpy", "python")},
-        "epochs": progress.epochs,
-        "best_epoch": progress.best_epoch,
-        "history": progress.history,
-        "counts": {split: len(images[split]) for split in SPLITS},
-        "metrics": {split: metrics(split) for split in ("val", "test")},
-        "seconds": clock.total(),
-        "seconds_of": clock.laps,
-    }
-
-
-def _tabulate(manifest: pd.DataFrame, probs: dict[str, np.ndarray], classes: list[str]) -> pd.DataFrame:
-    """Return predictions of all samples of the version, sorted by sample_id; rows of split train are in-sample."""
-    parts = []
-    for split in SPLITS:
-        rows = manifest.loc[manifest["split"] == split, ["sample_id", "split", "label"]].reset_index(drop=True)
-        rows["predicted"] = np.array(classes, dtype=object)[probs[split].argmax(1)] if len(rows) else ""
-        parts.append(rows.join(pd.DataFrame(probs[split], columns=[f"p_{name}" for name in classes])))
-    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    return table.sort_values("sample_id", ignore_index=True)
-
-
-@contextmanager
-def show_epochs(label: str, epochs: int) -> Iterator[Tell]:
-    """Yield what ``fit_network`` calls after each epoch: a bar on stderr, silent when stderr is not a terminal."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich import progress as bars
-    from rich.console import Console
-
-    columns = (
-        bars.TextColumn("{task.description:<12}"),
-        bars.BarColumn(),
-        bars.TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
-        bars.TextColumn("{task.fields[note]}"),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=epochs, note="")
-        yield lambda progress: bar.update(task, completed=progress.epochs, note=_describe_epoch(progress))
-
-
-def _describe_epoch(progress: Progress) -> str:
-    last = progress.history[-1]
-    accuracy = f"  val accuracy {last['val_accuracy']:.3f}" if "val_accuracy" in last else ""
-    return f"loss {last['train_loss']:.3f}{accuracy}"
-
-
-class _Clock:
-    """Seconds of each part of a training, in order."""
-
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self.last = round(now - self.last, 2), now
-
-    def total(self) -> float:
-        return round(sum(self.laps.values()), 2)
-
-
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _device_name(device: torch.device) -> str:
-    import torch
-
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({_processor()})"
-
-
-def _processor() -> str:
-    """Return the processor's name; Linux alone has it in a file."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _release(name: str) -> str:
-    from importlib import metadata
-
-    if name == "python":
-        return platform.python_version()
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "source"

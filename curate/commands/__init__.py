@@ -1,1 +1,1 @@
-"""The command line: parses arguments, calls one function, prints. The only place where curate, train and reports meet."""
+"""The command line: parse, call one function, print. The only place where curate, train and reports meet."""

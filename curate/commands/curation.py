@@ -14,9 +14,7 @@ from curate.dataset import open_dataset
 from curate.files import Problem
 
 
-def scan(
-    dataset: Dataset = Path("."), workers: Workers = None, engine: str = "threads", json: Json = False
-) -> None:
+def scan(dataset: Dataset = Path("."), workers: Workers = None, engine: str = "threads", json: Json = False) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
     from curate.scan import scan_dataset
     from curate.spec import read_spec
@@ -66,7 +64,9 @@ def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[
     for issue, scored in table.groupby("issue", sort=True):
         found = int(scored["is_issue"].sum())
         undecided = int((still_open["issue"] == issue).sum())
-        rows.append({"issue": issue, "scored": len(scored), "found": found, "open": undecided, "worst": scored["score"].min()})
+        rows.append(
+            {"issue": issue, "scored": len(scored), "found": found, "open": undecided, "worst": scored["score"].min()}
+        )
     return rows
 
 
@@ -79,8 +79,8 @@ def findings(
     json: Json = False,
 ) -> None:
     """List what the audit found, worst first."""
-    from curate.findings import read_findings
     from curate.export import safe_cells
+    from curate.findings import read_findings
     from curate.tables import FINDINGS_CSV
 
     folder = open_dataset(dataset)
@@ -149,7 +149,9 @@ def print_decisions(made: list, json: bool) -> None:
 
 def build(
     dataset: Dataset = Path("."),
-    as_given: Annotated[bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")] = False,
+    as_given: Annotated[
+        bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""

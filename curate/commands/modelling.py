@@ -29,7 +29,7 @@ def train(
         print_json(run)
         return
     metrics = run["metrics"]["test"]
-    say(f"{run['id']}: {version}, {run['recipe']['name']}, seed {run['seed']}, {run['seconds']:.0f} s on {run['device']}")
+    say(f"{run['id']}: {version}, {run['recipe']['name']}, seed {run['seed']}, {run['seconds']:.0f} s, {run['device']}")
     say(f"accuracy on the test split: {interval(metrics['accuracy'])} (n = {metrics['n']})")
 
 
@@ -83,7 +83,13 @@ def print_comparison(comparison: dict[str, Any]) -> None:
     say(comparison["verdict"])
     print_table([{"model": name, "accuracy": interval(value)} for name, value in comparison["accuracy"].items()])
     flips = [
-        {"kind": flip["kind"], "path": flip["path"], "label": flip["label"], "before": flip["before"], "after": flip["after"]}
+        {
+            "kind": flip["kind"],
+            "path": flip["path"],
+            "label": flip["label"],
+            "before": flip["before"],
+            "after": flip["after"],
+        }
         for flip in comparison["flips"]
     ]
     if flips:
@@ -106,7 +112,9 @@ def predict(
     if json:
         print_json(rows)
     else:
-        print_table([{name: shown(row[name]) for name in ("path", "predicted", "probability", "reason")} for row in rows])
+        print_table(
+            [{name: shown(row[name]) for name in ("path", "predicted", "probability", "reason")} for row in rows]
+        )
 
 
 def _image_files(names: list[str]) -> list[Path]:

@@ -33,7 +33,7 @@ def compact_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str]) -> dic
     """
     if not sample_ids:
         return {}
-    rows = thumbnail_cache(dataset).read(list(sample_ids))
+    rows = thumbnail_cache(dataset).read(list(sample_ids), columns=["sample_id", "image"])
     return {sample_id: _compact(image) for sample_id, image in zip(rows["sample_id"], rows["image"], strict=True)}
 
 

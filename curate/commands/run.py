@@ -97,7 +97,10 @@ def _build(dataset: DatasetFolder, spec: Spec, clock: Clock, tell: Callable[[str
         version = build_version(dataset, spec)
     if made:
         tell(f"{len(made):,} decisions by the policy")
-    tell(f"{version.id} {version.digest[:12]}: {len(version.manifest):,} samples" + ("" if version.is_new else ", up to date"))
+    tell(
+        f"{version.id} {version.digest[:12]}: {len(version.manifest):,} samples"
+        + ("" if version.is_new else ", up to date")
+    )
     return version
 
 
@@ -144,9 +147,9 @@ def _score_truth(dataset: DatasetFolder, spec: Spec, clock: Clock) -> None:
     if not spec.truth:
         return
     with clock("score"):
-        from curate.findings import read_findings
         from curate.demo.folder import read_truth
         from curate.demo.score import score_demo
+        from curate.findings import read_findings
         from curate.scan import read_scan
 
         truth, locations = read_truth(dataset.path / spec.truth), read_scan(dataset).locations

@@ -49,7 +49,7 @@ def init(
     if json:
         print_json({"spec": str(path), "classes": spec.class_names, "sources": [one.path for one in spec.sources]})
         return
-    say(f"Wrote {path}: {len(spec.classes)} classes ({', '.join(spec.class_names[:8])}). Read it, then: curate run {folder}")
+    say(f"Wrote {path} with the classes {', '.join(spec.class_names[:8])}. Read it, then: curate run {folder}")
 
 
 def run(
@@ -130,6 +130,8 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json({"ok": passed, "checks": [asdict(check) for check in checks]})
     else:
-        print_table([asdict(check) for check in checks], f"{sum(one.ok for one in checks)} of {len(checks)} checks passed")
+        print_table(
+            [asdict(check) for check in checks], f"{sum(one.ok for one in checks)} of {len(checks)} checks passed"
+        )
     if not passed:
         raise typer.Exit(1)

@@ -29,10 +29,9 @@ def running_database(folder: Path) -> Iterator[str]:
     Raises
     ------
     Problem
-        When there is no mongod, or it does not start on ``folder``.
+        When ``folder`` cannot be written, there is no mongod, or it does not start.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "specurate-users").open("a") as users:
+    with _users_file(folder).open("a") as users:
         with _locked(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
             uri = _running(folder) or _start(folder)
@@ -42,6 +41,18 @@ def running_database(folder: Path) -> Iterator[str]:
             with _locked(folder):
                 if _is_last(users):
                     _stop(folder, uri)
+
+
+def _users_file(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "specurate-users").touch()
+    except OSError as error:
+        raise Problem(
+            f"Expected a folder for the App's database at {folder}, but {error.strerror}. "
+            "Set FIFTYONE_DATABASE_DIR to one that you can write to."
+        ) from None
+    return folder / "specurate-users"
 
 
 @contextlib.contextmanager

@@ -18,15 +18,14 @@ import pandas as pd
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, append_decisions
 from curate.files import Problem
+from curate.findings import LABEL_ISSUES
 from curate.review.environment import load_fiftyone
-from curate.review.rows import DROP, KEEP, current_labels, open_findings
+from curate.review.rows import DROP, KEEP, current_labels, waiting_findings
 from curate.review.snapshot import mark, read_snapshot, review_name, write_snapshot
 from curate.spec import Spec
 
 Notify = Callable[[str], None]
 REASON = "edited in the FiftyOne App"
-# Which open finding an edit answers, when the sample has several.
-ABOUT_LABELS = ("label_error", "label_conflict")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ def pull_review(
 
 def _find_edits(view: Any, snapshot: pd.DataFrame, notify: Notify) -> list[Edit]:
     ids, sample_ids, labels, tags = view.values(["id", "sample_id", "label.label", "tags"])
-    now = dict(zip(ids, zip(labels, tags, strict=True), strict=True))
+    # FiftyOne has None where the last tag was taken off.
+    now = {key: (label or "", own or []) for key, label, own in zip(ids, labels, tags, strict=True)}
     pushed = list(snapshot.itertuples())
     added = sum(not sample_id for sample_id in sample_ids)
     if added:
@@ -108,8 +108,8 @@ def _find_edits(view: Any, snapshot: pd.DataFrame, notify: Notify) -> list[Edit]
             continue
         label, own = now[row.fiftyone_id]
         flags = (DROP in own, KEEP in own)
-        if (label or "", *flags) != (row.label, row.drop, row.keep):
-            edit = Edit(row.fiftyone_id, row.sample_id, label or "", *flags, row.label, row.drop, row.keep, own)
+        if (label, *flags) != (row.label, row.drop, row.keep):
+            edit = Edit(row.fiftyone_id, row.sample_id, label, *flags, row.label, row.drop, row.keep, own)
             edits.append(edit)
     return edits
 
@@ -127,7 +127,7 @@ def _refusal(edit: Edit, spec: Spec) -> str:
 
 def _decide(dataset: DatasetFolder, edits: list[Edit], actor: str) -> Iterator[Decision]:
     labels, tags = current_labels(dataset)
-    findings = open_findings(dataset).groupby("sample_id")["issue"].agg(list).to_dict()
+    findings = waiting_findings(dataset).groupby("sample_id")["issue"].agg(list).to_dict()
     for edit in edits:
         decided = tags.get(edit.sample_id, [])
         for action in _actions(edit, labels.get(edit.sample_id, ""), DROP in decided, KEEP in decided):
@@ -169,7 +169,7 @@ def _answered(action: str, issues: list[str]) -> list[str]:
         return [""]
     if action == "keep":
         return issues
-    return [next((issue for issue in ABOUT_LABELS if issue in issues), issues[0])]
+    return [next((issue for issue in LABEL_ISSUES if issue in issues), issues[0])]
 
 
 def _put_back(fo: Any, view: Any, edits: list[Edit]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from curate.dataset import DatasetFolder
 from curate.review.environment import load_fiftyone
 from curate.review.layout import lay_out, save_views
+from curate.review.points import push_points
 from curate.review.pull import pull_review
 from curate.review.rows import DROP, KEEP, TAGS, Kind, collect_rows
 from curate.review.snapshot import INFO, mark, no_snapshot, read_snapshot, review_name, write_snapshot
@@ -32,13 +33,13 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     Problem
         When there is no scan yet, or no database can be started.
     """
-    rows, kinds = collect_rows(dataset, spec)
+    rows, kinds = collect_rows(dataset)
     fo = load_fiftyone()
     name = review_name(dataset, name)
     view = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
     before = read_snapshot(dataset, view)
     if before is not None and pull_review(dataset, spec, name=name):
-        rows, kinds = collect_rows(dataset, spec)
+        rows, kinds = collect_rows(dataset)
         before = read_snapshot(dataset, view)
     mark(view, token="")
     _declare_fields(fo, view, kinds)
@@ -47,6 +48,7 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     view.default_classes = spec.class_names
     lay_out(fo, view, spec, kinds)
     save_views(view, rows, kinds)
+    push_points(dataset, spec, view, snapshot)
     write_snapshot(dataset, view, snapshot, secrets.token_hex(8))
     return name
 
@@ -72,9 +74,7 @@ def _declare_fields(fo: Any, view: Any, kinds: dict[str, Kind]) -> None:
             view.create_index(path)
 
 
-def _write_rows(
-    fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], before: pd.DataFrame
-) -> pd.DataFrame:
+def _write_rows(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], before: pd.DataFrame) -> pd.DataFrame:
     """Bring the samples of ``view`` in line with ``rows`` and return the new snapshot."""
     ids = _matched_samples(view, rows)
     new = rows.loc[[sample for sample in rows.index if sample not in ids]]
@@ -138,7 +138,9 @@ def _set_columns(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind],
         view.set_values(name, dict(zip(keys, values, strict=True)), key_field="id", progress=False)
     view.set_values("filepath", dict(zip(keys, rows["file"], strict=True)), key_field="id", progress=False)
     own = dict(zip(*view.values(["id", "tags"]), strict=True))
-    tags = [[tag for tag in own[key] if tag not in TAGS] + ours for key, ours in zip(keys, rows["tags"], strict=True)]
+    tags = [
+        [tag for tag in own[key] or [] if tag not in TAGS] + ours for key, ours in zip(keys, rows["tags"], strict=True)
+    ]
     view.set_values("tags", dict(zip(keys, tags, strict=True)), key_field="id", progress=False)
 
 

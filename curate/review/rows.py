@@ -11,8 +11,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from curate.dataset import DatasetFolder, numbered
-from curate.decisions import Decision, decided_pairs, fold_decisions, read_decisions
-from curate.spec import Spec
+from curate.decisions import Decision, fold_decisions, read_decisions
+from curate.findings import open_findings, read_findings
 from curate.tables import FINDINGS, empty, read_table
 
 Kind = Literal["text", "texts", "number", "label"]
@@ -21,7 +21,7 @@ DROP, KEEP = "drop", "keep"
 TAGS = (DROP, KEEP)
 
 
-def collect_rows(dataset: DatasetFolder, spec: Spec) -> tuple[pd.DataFrame, dict[str, Kind]]:
+def collect_rows(dataset: DatasetFolder) -> tuple[pd.DataFrame, dict[str, Kind]]:
     """Return the rows, sorted by sample_id, and the kind of each field.
 
     A label is a pair (class, confidence or None); '' and None stand for nothing. An empty scan gives no rows.
@@ -31,15 +31,15 @@ def collect_rows(dataset: DatasetFolder, spec: Spec) -> tuple[pd.DataFrame, dict
     decisions = read_decisions(dataset.decisions)
     rows = pd.DataFrame(index=samples.index)
     rows["sample_id"] = samples["sample_id"]
+    rows["path"] = samples["path"]
     rows["file"] = _files(dataset, samples)
     rows["image"] = list(zip(samples["width"], samples["height"], samples["bytes"], samples["format"], strict=True))
     rows["tags"] = _by_sample(_tags(decisions), rows.index, list)
     rows["given_label"] = [(label, None) for label in samples["given_label"]]
     rows["label"] = _decided_labels(samples, decisions)
     kinds: dict[str, Kind] = {"sample_id": "text", "path": "text", "given_label": "label", "label": "label"}
-    rows["path"] = samples["path"]
     parts = (
-        _finding_fields(dataset, rows.index, decisions),
+        _finding_fields(dataset, rows.index),
         _version_fields(dataset, rows.index),
         _prediction_fields(dataset, rows.index),
     )
@@ -52,21 +52,17 @@ def current_labels(dataset: DatasetFolder) -> tuple[dict[str, str], dict[str, li
     """Return the decided class and the tags of each sample as the log has them now."""
     samples = read_table(dataset.cache / "samples.parquet", "curate scan").set_index("sample_id", drop=False)
     decisions = read_decisions(dataset.decisions)
-    labels = {sample: label for sample, (label, _) in zip(samples.index, _decided_labels(samples, decisions), strict=True)}
-    return labels, _tags(decisions)
+    labels = [label for label, _ in _decided_labels(samples, decisions)]
+    return dict(zip(samples.index, labels, strict=True)), _tags(decisions)
 
 
-def open_findings(dataset: DatasetFolder) -> pd.DataFrame:
-    """Return the issues that no decision has answered, worst first; no rows before the first audit."""
-    findings = _findings(dataset)
-    answered = decided_pairs(read_decisions(dataset.decisions))
-    is_open = [pair not in answered for pair in zip(findings["sample_id"], findings["issue"], strict=True)]
-    return findings[findings["is_issue"] & pd.Series(is_open, index=findings.index, dtype=bool)].sort_values("score")
+def waiting_findings(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return the findings that no decision has answered, worst first; no rows before the first audit."""
+    return open_findings(dataset, _findings(dataset)).sort_values(["score", "issue"])
 
 
 def _findings(dataset: DatasetFolder) -> pd.DataFrame:
-    path = dataset.cache / "findings.parquet"
-    return read_table(path, "curate audit") if path.is_file() else empty(FINDINGS)
+    return read_findings(dataset) if (dataset.cache / "findings.parquet").is_file() else empty(FINDINGS)
 
 
 def _files(dataset: DatasetFolder, samples: pd.DataFrame) -> list[str]:
@@ -91,12 +87,10 @@ def _tags(decisions: list[Decision]) -> dict[str, list[str]]:
     return {**kept, **{str(sample): [DROP] for sample in dropped.index[dropped]}}
 
 
-def _finding_fields(
-    dataset: DatasetFolder, index: pd.Index, decisions: list[Decision]
-) -> tuple[pd.DataFrame, dict[str, Kind]]:
+def _finding_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:
     findings = _findings(dataset)
     issues = findings[findings["is_issue"]].sort_values(["score", "issue"])
-    undecided = open_findings(dataset)
+    undecided = waiting_findings(dataset)
     suggested = issues[issues["suggested_label"] != ""].groupby("sample_id")["suggested_label"].first()
     table = pd.DataFrame(index=index)
     table["suggested_label"] = [(label, None) for label in _by_sample(suggested.to_dict(), index, str)]

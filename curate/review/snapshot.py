@@ -32,7 +32,7 @@ def review_name(dataset: DatasetFolder, name: str | None = None) -> str:
     """Return the name in FiftyOne: stable, readable, and different for two folders of the same name.
 
     >>> review_name(DatasetFolder(Path("/data/My Pets")))
-    'specurate-my-pets-8fda7a5f'
+    'specurate-my-pets-7332a110'
     """
     folder = dataset.path.resolve()
     if name:

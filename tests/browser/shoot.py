@@ -1,4 +1,4 @@
-"""A dataset to a picture of it in the App: ``python -m tests.browser.shoot DATASET out.png`` (and the tests' browser)."""
+"""A dataset to a picture of it in the App: ``python -m tests.browser.shoot DATASET OUT``, and the tests' browser."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def open_grid(browser: Any, url: str, width: int = 1600, height: int = 1000) -> 
     page.set_default_timeout(SECONDS)
     page.goto(url)
     page.wait_for_selector(DRAWN)
-    page.wait_for_function(f"document.querySelectorAll('{LOOKER}').length == document.querySelectorAll('{DRAWN}').length")
+    page.wait_for_function(
+        f"document.querySelectorAll('{LOOKER}').length == document.querySelectorAll('{DRAWN}').length"
+    )
     return page
 
 

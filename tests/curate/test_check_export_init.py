@@ -21,13 +21,17 @@ def manifest(**columns) -> pd.DataFrame:
 
 
 def test_each_rule_holds_or_says_what_was_found():
-    table = manifest(label=["cat"] * 4 + ["dog"], split=["train", "train", "test", "test", "train"], group_id=list("abbcd"))
+    table = manifest(
+        label=["cat"] * 4 + ["dog"], split=["train", "train", "test", "test", "train"], group_id=list("abbcd")
+    )
     rules = {
         rule.rule: rule
         for rule in check_manifest(
             table,
             ["cat", "dog"],
-            Check(min_per_class=1, min_test_per_class=1, max_imbalance=3, max_unreadable=0, max_undecided={"outlier": 2}),
+            Check(
+                min_per_class=1, min_test_per_class=1, max_imbalance=3, max_unreadable=0, max_undecided={"outlier": 2}
+            ),
             unreadable=1,
             undecided={"outlier": 2},
         )
@@ -56,7 +60,7 @@ def test_check_reads_the_newest_version(grouped):
 
 
 def test_imagefolder_holds_the_very_bytes(grouped, tmp_path):
-    dataset, spec, scan = grouped
+    dataset, spec, _ = grouped
     version = build_version(dataset, spec)
     to = export_version(dataset, "v1", tmp_path / "out")
     files = sorted(path for path in to.rglob("*.jpg"))

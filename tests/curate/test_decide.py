@@ -45,8 +45,11 @@ def test_copies_are_merged_into_the_keeper_unless_their_labels_disagree(grouped)
     assert fold_decisions([made]).iloc[0]["merged_into"] == ids[0]
     left = open_findings(dataset)
     assert set(zip(left["sample_id"], left["issue"], strict=True)) == {
-        (ids[0], "near_duplicate"), (ids[2], "near_duplicate"), (ids[3], "near_duplicate"),
-        (ids[2], "label_conflict"), (ids[3], "label_conflict"),
+        (ids[0], "near_duplicate"),
+        (ids[2], "near_duplicate"),
+        (ids[3], "near_duplicate"),
+        (ids[2], "label_conflict"),
+        (ids[3], "label_conflict"),
     }
 
 
@@ -79,7 +82,7 @@ def test_accepting_up_to_a_score_is_a_persons_decision(grouped):
     assert len(made) == 3 and {one.actor for one in made} == {"ann"}
     assert len(accept_findings(dataset, spec, "label_error")) == 2
     assert accept_findings(dataset, spec, "label_error") == []
-    with pytest.raises(Problem, match="label_error, outlier.*'labels'"):
+    with pytest.raises(Problem, match=r"label_error, outlier.*'labels'"):
         accept_findings(dataset, spec, "labels")
     with pytest.raises(Problem, match="nothing to accept"):
         accept_findings(dataset, spec, "outlier")

@@ -23,7 +23,7 @@ def decision(action: str, sample_id: str = A, **more: str) -> Decision:
 def test_round_trip_in_order(tmp_path):
     path = tmp_path / "decisions.jsonl"
     assert read_decisions(path) == []
-    written = append_decisions(path, [decision("drop"), decision("relabel", B, label="dog", reason="ü\n,\"")])
+    written = append_decisions(path, [decision("drop"), decision("relabel", B, label="dog", reason='ü\n,"')])
     written += append_decisions(path, [decision("undrop")])
     assert read_decisions(path) == written
     assert len({one.id for one in written}) == 3
@@ -74,9 +74,11 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
 
 def test_writers_at_once_lose_nothing(tmp_path):
     path = tmp_path / "decisions.jsonl"
+
     def write() -> None:
         for _ in range(10):
             append_decisions(path, [decision("drop"), decision("undrop", B)])
+
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()

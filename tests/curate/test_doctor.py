@@ -91,9 +91,7 @@ def test_database_address_that_is_none_is_a_problem() -> None:
         mongod.check_database("nonsense://", seconds=0.5)
 
 
-def test_missing_mongod_has_a_fix(
-    no_database_address: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_mongod_has_a_fix(no_database_address: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub = tmp_path / "fiftyone" / "__init__.py"
     stub.parent.mkdir()
     stub.touch()

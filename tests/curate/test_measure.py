@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
@@ -20,7 +22,7 @@ def test_phash_is_near_for_copies_and_far_for_others():
         assert distance(own, compute_phash(photo.resize((200, 150)))[0]) <= 4
         assert distance(own, compute_phash(photo.filter(ImageFilter.GaussianBlur(1)))[0]) <= 4
         assert distance(mirrored, compute_phash(ImageOps.mirror(photo))[0]) <= 4
-    others = [distance(compute_phash(one)[0], compute_phash(two)[0]) for one, two in zip(photos, photos[1:], strict=False)]
+    others = [distance(compute_phash(one)[0], compute_phash(two)[0]) for one, two in pairwise(photos)]
     assert np.mean(others) > 20
 
 
@@ -31,7 +33,10 @@ def test_quality_of_extremes():
     assert black["entropy"] == black["sharpness"] == black["contrast"] == black["colourfulness"] == 0
     noise = Image.effect_noise((256, 256), 80).convert("RGB")
     assert measure_quality(noise)["entropy"] > 6
-    assert measure_quality(noise)["sharpness"] > 4 * measure_quality(noise.filter(ImageFilter.GaussianBlur(2)))["sharpness"]
+    assert (
+        measure_quality(noise)["sharpness"]
+        > 4 * measure_quality(noise.filter(ImageFilter.GaussianBlur(2)))["sharpness"]
+    )
     assert measure_quality(Image.new("RGB", (9, 9), (255, 0, 0)))["colourfulness"] == 1
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,7 +28,9 @@ from curate.tables import FINDINGS, shaped, write_table
 Scanned = tuple[DatasetFolder, Spec, Scan]
 
 
-def finding(sample_id: str, issue: str, score: float, suggested_label: str = "", is_issue: bool = True) -> dict[str, object]:
+def finding(
+    sample_id: str, issue: str, score: float, suggested_label: str = "", is_issue: bool = True
+) -> dict[str, object]:
     row: dict[str, object] = dict.fromkeys(FINDINGS, "")
     told = {"sample_id": sample_id, "issue": issue, "score": score, "is_issue": is_issue, "evidence": f"looks {issue}"}
     return row | told | {"suggested_label": suggested_label}
@@ -76,7 +79,9 @@ def test_push_shows_samples_findings_and_decisions(suspected: Scanned) -> None:
     dataset, _, scan = suspected
     first, second, third, fourth = ids_of(scan, "disc")[:4]
     dropped = Decision(actor="ann", tool="cli", sample_id=fourth, action="drop")
-    relabelled = Decision(actor="ann", tool="cli", sample_id=third, action="relabel", label="square", finding="label_error")
+    relabelled = Decision(
+        actor="ann", tool="cli", sample_id=third, action="relabel", label="square", finding="label_error"
+    )
     append_decisions(dataset.decisions, [dropped, relabelled])
     view = pushed(suspected)
     assert view.persistent and len(view) == 24
@@ -105,7 +110,10 @@ def test_push_shows_split_and_predictions(suspected: Scanned) -> None:
     write_table(dataset.models / "m1" / "predictions.parquet", pd.DataFrame(predictions))
     view = pushed(suspected)
     assert by_sample(view, "split")[some.iloc[1]] == "test"
-    assert (by_sample(view, "m1.label")[some.iloc[0]], by_sample(view, "m1.confidence")[some.iloc[0]]) == ("square", 0.75)
+    assert (by_sample(view, "m1.label")[some.iloc[0]], by_sample(view, "m1.confidence")[some.iloc[0]]) == (
+        "square",
+        0.75,
+    )
     assert len(view.load_saved_view("test")) == 1
     shutil.rmtree(dataset.models / "m1")
     push_review(dataset, spec)
@@ -179,11 +187,15 @@ def test_drop_can_be_taken_back(suspected: Scanned) -> None:
     assert (by_sample(view, "tags")[one], by_sample(view, "tags")[other]) == ([], ["drop"])
 
 
-@pytest.mark.parametrize("change", [{"label": "squaer"}, {"label": ""}, {"tag": "drop"}], ids=["typo", "empty", "both tags"])
+@pytest.mark.parametrize(
+    "change", [{"label": "squaer"}, {"label": ""}, {"tag": "drop"}], ids=["typo", "empty", "both tags"]
+)
 def test_what_cannot_stand_is_put_back(suspected: Scanned, change: dict[str, str]) -> None:
     dataset, spec, scan = suspected
     kept = ids_of(scan, "disc")[0]
-    append_decisions(dataset.decisions, [Decision(actor="ann", tool="cli", sample_id=kept, action="keep", label="disc")])
+    append_decisions(
+        dataset.decisions, [Decision(actor="ann", tool="cli", sample_id=kept, action="keep", label="disc")]
+    )
     view = pushed(suspected)
     edit(view, kept, **change)
     told: list[str] = []
@@ -227,17 +239,31 @@ def test_pull_needs_the_push_it_compares_with(suspected: Scanned) -> None:
     assert pull_review(dataset, spec) == []
 
 
+def test_embeddings_become_a_map(scanned: Scanned) -> None:
+    dataset, spec, scan = scanned
+    ids = list(scan.samples["sample_id"])
+    vectors = np.random.default_rng(0).normal(size=(len(ids), 8)).astype(np.float32)
+    np.save(dataset.path / "vectors.npy", vectors)
+    (dataset.path / "vectors.txt").write_text("\n".join(ids))
+    own = spec.model_copy(update={"audit": spec.audit.model_copy(update={"embedding": "vectors.npy"})})
+    view = load_fiftyone().load_dataset(push_review(dataset, own))
+    results = view.load_brain_results("embeddings")
+    assert sorted(results.sample_ids) == sorted(view.values("id"))
+    push_review(dataset, own)
+    assert view.list_brain_runs() == ["embeddings"]
+
+
 def test_push_before_scan_says_what_to_run(tmp_path: Path, scanned: Scanned) -> None:
     with pytest.raises(Problem, match="curate scan"):
         push_review(DatasetFolder(tmp_path / "nothing"), scanned[1])
 
 
 def test_rows_leave_unreadable_samples_out(scanned: Scanned) -> None:
-    dataset, spec, scan = scanned
+    dataset, _, scan = scanned
     samples = scan.samples.copy()
     samples.loc[0, "reason"] = "truncated"
     write_table(dataset.cache / "samples.parquet", samples)
-    rows, kinds = collect_rows(dataset, spec)
+    rows, kinds = collect_rows(dataset)
     assert len(rows) == 23 and set(kinds) <= set(rows.columns)
 
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -28,7 +29,11 @@ def test_every_file_is_accounted_for(tmp_path, make_dataset):
     scan = scan_dataset(dataset, spec)
     assert scan.counts() == {"samples": 6, "locations": 2, "unreadable": 2, "ignored": 2}
     assert len(scan.locations) == sum(1 for path in images.rglob("*") if path.is_file())
-    assert list(scan.samples) == list(SAMPLES) and list(scan.locations) == list(LOCATIONS) and list(scan.votes) == list(VOTES)
+    assert (
+        list(scan.samples) == list(SAMPLES)
+        and list(scan.locations) == list(LOCATIONS)
+        and list(scan.votes) == list(VOTES)
+    )
     samples = scan.samples.set_index("path")
     assert "truncated" in samples.loc["disc/broken.jpg", "reason"]
     assert "not an image" in samples.loc["square/text.png", "reason"]
@@ -109,11 +114,17 @@ def test_links_out_of_the_tree_are_refused(tmp_path, make_dataset):
 
 def test_hostile_names_are_only_names(tmp_path, make_dataset):
     images = write_shapes(tmp_path / "images", 1)
-    names = ["=1+1.jpg", "<script>alert(1)</script>.jpg".replace("/", "|"), "a\nb.jpg", "\x1b[31mred.jpg", "-rf.jpg", "ü 猫.jpg"]
+    names = [
+        "=1+1.jpg",
+        "<script>alert(1)</script>.jpg".replace("/", "|"),
+        "a\nb.jpg",
+        "\x1b[31mred.jpg",
+        "-rf.jpg",
+        "ü 猫.jpg",
+    ]
     for seed, name in enumerate(names):
         draw_shape("disc", 100 + seed).save(images / "disc" / name)
-    with open(os.fsencode(images / "disc") + b"/\xff\xfe.jpg", "wb") as odd:
-        odd.write(b"x")
+    Path(os.fsdecode(os.fsencode(images / "disc") + b"/\xff\xfe.jpg")).write_bytes(b"x")
     dataset, spec = make_dataset(images)
     scan = scan_dataset(dataset, spec)
     assert {f"disc/{name}" for name in names} < set(scan.samples["path"])
@@ -122,7 +133,7 @@ def test_hostile_names_are_only_names(tmp_path, make_dataset):
 
 
 def test_csv_with_votes_splits_and_metadata(tmp_path, make_dataset):
-    images = write_shapes(tmp_path / "images", 2)
+    write_shapes(tmp_path / "images", 2)
     rows = [
         "path,label,split,annotator,camera",
         "images/disc/000.jpg,disc,train,ann,x1",
@@ -212,8 +223,19 @@ def test_the_datasets_own_files_are_no_source(tmp_path):
 
 def test_given_labels_are_the_majoritys():
     votes = pd.DataFrame(
-        [("a", "cat", "x", ""), ("a", "cat", "y", ""), ("a", "dog", "z", ""), ("b", "cat", "x", ""), ("b", "dog", "y", "")]
-        + [("c", "dog", "folder", "1"), ("c", "dog", "folder", "2"), ("c", "cat", "csv:x", "1"), ("c", "cat", "csv:y", "1")],
+        [
+            ("a", "cat", "x", ""),
+            ("a", "cat", "y", ""),
+            ("a", "dog", "z", ""),
+            ("b", "cat", "x", ""),
+            ("b", "dog", "y", ""),
+        ]
+        + [
+            ("c", "dog", "folder", "1"),
+            ("c", "dog", "folder", "2"),
+            ("c", "cat", "csv:x", "1"),
+            ("c", "cat", "csv:y", "1"),
+        ],
         columns=list(VOTES),
     )
     assert given_labels(votes).to_dict() == {"a": "cat", "b": "", "c": "cat"}

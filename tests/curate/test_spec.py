@@ -56,7 +56,7 @@ def test_a_source_error_names_its_own_line():
 
 
 def test_a_missing_key_is_named():
-    with pytest.raises(Problem, match="classes.*required"):
+    with pytest.raises(Problem, match=r"classes.*required"):
         parse("name: x\nsources: [{path: a}]")
 
 
@@ -92,7 +92,9 @@ def test_not_utf8(tmp_path):
 
 def test_digest_is_of_the_meaning():
     digest = spec_digest(parse(GOOD))
-    assert digest == spec_digest(parse("# a comment\n" + GOOD.replace("images", "elsewhere").replace("A cat.", "A   cat.")))
+    assert digest == spec_digest(
+        parse("# a comment\n" + GOOD.replace("images", "elsewhere").replace("A cat.", "A   cat."))
+    )
     assert digest == spec_digest(parse(GOOD + "train: {recipe: lite0}"))
     assert digest != spec_digest(parse(GOOD.replace("A cat.", "A domestic cat.")))
     assert digest != spec_digest(parse(GOOD + "split: {seed: 1}"))

@@ -66,7 +66,9 @@ def test_growth_moves_nothing_old_and_never_splits_a_group(steps, seed):
             target = table.loc[table["sample_id"] == list(old)[place], "group_id"].iloc[0]
             table.loc[table["sample_id"] == ids[place], "group_id"] = target
         result = assign_splits(table, recipe, pins, old)
-        assert table.assign(split=table["sample_id"].map(result.split)).groupby("group_id")["split"].nunique().max() == 1
+        assert (
+            table.assign(split=table["sample_id"].map(result.split)).groupby("group_id")["split"].nunique().max() == 1
+        )
         assert all(result.split[one] == where for one, where in old.items()) and not result.moved
         assert assign_splits(table, recipe, result.pins, {}).split.equals(result.split)
         old, pins = dict(result.split), result.pins
