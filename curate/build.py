@@ -75,7 +75,7 @@ def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFram
     )
     texts = ["label", "merged_into", "decided_by"]
     rows[texts] = rows[texts].astype("str").where(rows[texts].notna(), "")
-    rows["dropped"] = rows["dropped"].fillna(False).astype(bool)
+    rows["dropped"] = rows["dropped"].eq(True)
     rows["label"] = rows["label"].where(rows["label"] != "", rows["given_label"])
     unknown = rows[~rows["label"].isin(["", *spec.classes])]
     if len(unknown):

@@ -68,8 +68,8 @@ def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, has_con
         takes = rule != "review" and keeper not in ("", sample_id) and not has_conflict
         return ("merge", keeper) if takes else ("", "")
     if issue == "label_error":
-        rule = policy.label_error
-        takes = isinstance(rule, AcceptBelow) and row.score < rule.accept_below  # type: ignore[attr-defined]
+        accept = policy.label_error
+        takes = isinstance(accept, AcceptBelow) and row.score < accept.accept_below  # type: ignore[attr-defined]
         return ("relabel", row.suggested_label) if takes else ("", "")  # type: ignore[attr-defined]
     return ("drop", "") if getattr(policy, issue, "review") == "drop" else ("", "")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
@@ -20,7 +20,7 @@ ENGINES = ("threads", "processes")
 
 def map_batches(
     function: Callable[[Task], Result], batches: Iterable[Task], workers: int | None = None, engine: str = "threads"
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(batch)`` for each batch, in their order, a few batches ahead of the reader.
 
     ``workers`` defaults to the processors this process may use. For processes, ``function`` must be picklable.

@@ -83,7 +83,7 @@ def scanned(
 
 
 def write_groups(dataset: DatasetFolder, scan: Scan, groups: dict[str, str] | None = None) -> None:
-    """Write the audit's groups by hand: each sample alone, or in the group that ``groups`` says, named after its keeper."""
+    """Write the audit's groups by hand: each sample alone, or in the group that ``groups`` says, named by keeper."""
     ids = scan.samples.loc[scan.samples["reason"] == "", "sample_id"]
     names = [(groups or {}).get(one, one) for one in ids]
     table = pd.DataFrame({"sample_id": ids, "group_id": names, "kind": "", "keeper": names})

@@ -123,10 +123,11 @@ def decide(
     spec = read_spec(folder)
     if accept and rest:
         raise Problem("Expected either --accept ISSUE or a sample, found both.")
-    if len(rest) == 1 or len(rest) > 3:
+    if len(rest) not in (0, 2, 3):
         raise Problem(f"Expected [DATASET] SAMPLE ACTION [LABEL], found {' '.join(rest)!r}.")
     if rest:
-        made = [decide_sample(folder, spec, *rest, reason=reason)]
+        sample, action, *label = rest
+        made = [decide_sample(folder, spec, sample, action, *label, reason=reason)]
     else:
         made = accept_findings(folder, spec, accept, max_score) if accept else apply_policy(folder, spec)
     print_decisions(made, json)

@@ -21,7 +21,7 @@ def train(
 ) -> None:
     """Train a model on a version; the same version, recipe and seed are not trained twice."""
     from curate.spec import read_spec
-    from train.models import train_version
+    from train.training import train_version
 
     folder, (version,) = dataset_first(words, "VERSION")
     run = train_version(folder, read_spec(folder), version, recipe or None, seed, device)

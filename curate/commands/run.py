@@ -125,7 +125,7 @@ def _train(
     dataset: DatasetFolder, spec: Spec, version: str, device: str, clock: Clock, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     with clock("train"):
-        from train.models import train_version
+        from train.training import train_version
 
         run = train_version(dataset, spec, version, device=device)
     accuracy = run["metrics"]["test"]["accuracy"]["value"]

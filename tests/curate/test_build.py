@@ -129,7 +129,7 @@ def test_unknown_versions_and_labels_are_named(grouped):
     with pytest.raises(Problem, match="none yet"):
         read_manifest(dataset, "v1")
     build_version(dataset, spec)
-    with pytest.raises(Problem, match="'v7'.*There are v1"):
+    with pytest.raises(Problem, match=r"'v7'.*There are v1"):
         read_version(dataset, "v7")
     with pytest.raises(Problem, match=r"'\.\./v1'"):
         read_version(dataset, "../v1")

@@ -302,3 +302,15 @@ def test_last_user_stops_the_database(tmp_path: Path) -> None:
     with pytest.raises(Problem):
         check_database(uri, seconds=0.2)
     shutil.rmtree(tmp_path)
+
+
+def test_unusable_database_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Problem, match="FIFTYONE_DATABASE_DIR"), running_database(tmp_path / "file" / "database"):
+        pass
+
+
+def test_database_that_does_not_start_names_its_log(tmp_path: Path) -> None:
+    (tmp_path / "storage.bson").write_bytes(b"not what mongod wrote")
+    with pytest.raises(Problem, match=r"mongo\.log"), running_database(tmp_path):
+        pass

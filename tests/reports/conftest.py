@@ -87,7 +87,8 @@ def story(empty_story: dict[str, Any]) -> dict[str, Any]:
 
 
 def _issues() -> list[dict[str, Any]]:
-    wrong = card(WRONG, "cat/9.jpg", suggested_label="dog", score=0.02, evidence="9 of its 10 nearest neighbours are dog")
+    evidence = "9 of its 10 nearest neighbours are dog"
+    wrong = card(WRONG, "cat/9.jpg", suggested_label="dog", score=0.02, evidence=evidence)
     members = [
         {"sample_id": CAT, "path": "cat/1.jpg", "given_label": "cat", "outcome": "to review", "keeper": True},
         {"sample_id": COPY, "path": "cat/2.jpg", "given_label": "cat", "outcome": "merged", "keeper": False},
@@ -149,8 +150,8 @@ def _model(name: str, version: str, accuracy: float) -> dict[str, Any]:
 
 
 def _comparison() -> dict[str, Any]:
-    score = {"value": 0.9, "low": 0.8, "high": 1.0}
-    nothing = {"value": None, "low": None, "high": None}
+    scores = {key: {"value": 0.9, "low": 0.8, "high": 1.0} for key in ("recall", "precision", "f1")}
+    unknown = {key: {"value": None, "low": None, "high": None} for key in ("recall", "precision", "f1")}
     fixed = {"label": "dog", "before": "cat", "after": "dog", "p_before": 0.6, "p_after": 0.93, "kind": "fixed"}
     return {
         "models": ["m1", "m2"],
@@ -160,8 +161,8 @@ def _comparison() -> dict[str, Any]:
         "accuracy": {"m1": {"value": 0.85, "low": 0.81, "high": 0.89}, "m2": {"value": 0.9, "low": 0.86, "high": 0.94}},
         "difference": {"value": 0.05, "low": 0.01, "high": 0.09},
         "per_class": [
-            {"class": "cat", "support": 120, **{m: dict.fromkeys(["recall", "precision", "f1"], score) for m in ("m1", "m2")}},
-            {"class": "dog", "support": 0, **{m: dict.fromkeys(["recall", "precision", "f1"], nothing) for m in ("m1", "m2")}},
+            {"class": "cat", "support": 120, "m1": scores, "m2": scores},
+            {"class": "dog", "support": 0, "m1": unknown, "m2": unknown},
         ],
         "mcnemar": {"fixed": 14, "broken": 2, "p_value": 0.0042},
         "better": "m2",

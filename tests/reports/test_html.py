@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -163,7 +164,7 @@ def test_headings_skip_no_level(story: dict[str, Any], thumbnails: dict[str, byt
     page = Page(render_report(story, thumbnails))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert page.open == []
 
 

@@ -106,7 +106,7 @@ def test_flips_by_hand() -> None:
 
 def test_truth_with_another_class_is_a_problem(fresh: Trained) -> None:
     rows = read_manifest(fresh.dataset, "v2")
-    rows.loc[rows.index[rows["split"] == "test"][0], "label"] = "star"
+    rows.loc[rows.index[rows["split"] == "test"][-1], "label"] = "star"
     write_version(fresh.dataset, "v3", rows)
     with pytest.raises(Problem, match="star"):
         evaluate_model(fresh.dataset, SPEC, "m2", version="v3")

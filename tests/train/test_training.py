@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
@@ -158,8 +159,7 @@ def test_class_without_test_samples_and_no_val(tmp_path: Path) -> None:
 
 
 def test_two_training_samples_are_enough(tmp_path: Path) -> None:
-    rows = draw_samples(1)
-    rows = rows._append(draw_samples(4).query("split == 'test'"), ignore_index=True)
+    rows = pd.concat([draw_samples(1), draw_samples(4).query("split == 'test'")], ignore_index=True)
     dataset = write_dataset(tmp_path / "set", rows)
     run = train_version(dataset, SPEC, "v1", replace(TINY, epochs=1), device="cpu")
     assert run["counts"] == {"train": 2, "val": 0, "test": 2}

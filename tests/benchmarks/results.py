@@ -1,0 +1,60 @@
+"""Where benchmarks write what they measured: one section each in RESULTS.md, replaced when the benchmark runs again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from curate.engine import available_processors
+from curate.files import write_atomic
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+TITLE = "# Results\n\nWritten by the benchmarks in this folder; a section is replaced when its benchmark runs again.\n"
+PACKAGES = ("torch", "cleanlab", "fiftyone", "pandas", "numpy", "pillow", "scikit-learn", "faiss-cpu")
+
+
+def read_arguments(description: str) -> argparse.Namespace:
+    """Return the arguments every benchmark takes: where the real images are."""
+    parser = argparse.ArgumentParser(description=description)
+    place = os.environ.get("SPECURATE_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(place), help="the folder of photos/, webscrape/, ...")
+    return parser.parse_args()
+
+
+def expect_data(folder: Path) -> Path:
+    """Return ``folder``, or stop with a sentence when the real images are not on this machine."""
+    if not folder.is_dir():
+        raise SystemExit(f"No real images at {folder}: name their place with --data or SPECURATE_DATA. Nothing measured.")
+    return folder
+
+
+def describe_machine() -> str:
+    """Return processors, Python and package versions in a line."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{available_processors()} processors, {platform.machine()}, Python {platform.python_version()}; {packages}"
+
+
+def markdown_table(rows: Sequence[dict[str, object]]) -> str:
+    """Return ``rows`` as a Markdown table with the keys of the first as header."""
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    lines += [f"| {' | '.join(_cell(row[name]) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def write_section(name: str, body: str) -> None:
+    """Put ``body`` under the heading ``name`` in RESULTS.md, in place of what was there."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else TITLE
+    section = f"## {name}\n\n{body.strip()}\n\n*{describe_machine()}*\n"
+    text = re.sub(rf"\n## {re.escape(name)}\n.*?(?=\n## |\Z)", "", text, flags=re.S).rstrip() + "\n\n" + section
+    write_atomic(RESULTS, text)
+    print(section)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
