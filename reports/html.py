@@ -15,7 +15,8 @@ section then says which command fills it.
     ``outcomes`` {relabelled | kept | dropped | merged | left out | to review: count}, ``gallery`` (the worst samples),
     ``groups`` (the worst groups), ``group_count`` (all of them), ``keeps`` (whether any group shows a keeper).
     A gallery entry: ``sample_id, path, given_label, suggested_label, suggested_action, score, evidence, outcome``.
-    A group: ``group_id, size, evidence, members`` of ``sample_id, path, given_label, outcome, keeper, width, height``.
+    A group: ``group_id, size, evidence, members`` of ``sample_id, path, given_label, outcome, keeper, width, height``,
+    where the outcome of the member suggested to stay is ``best copy`` until somebody decides.
 ``decisions``
     None when the log is empty, else ``total``, ``by`` {action | actor | tool | issue: {value: count}} and ``latest``, a
     list of ``time, actor, tool, action, label, before, reason, issue, path, sample_id``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -51,6 +52,14 @@ def write_shapes(folder: Path, count: int, labels: tuple[str, ...] = ("disc", "s
         for seed in range(count):
             draw_shape(label, seed).save(folder / label / f"{seed:03d}.jpg", quality=90)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests out of the user's FiftyOne database; its mongod stops before the folder goes."""
+    folder = tmp_path_factory.mktemp("fiftyone")
+    os.environ["FIFTYONE_DATABASE_DIR"] = str(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

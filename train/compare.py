@@ -11,7 +11,7 @@ from curate.build import read_manifest, read_version
 from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.spec import Spec
-from train.evaluate import encode_labels, seen_samples
+from train.evaluate import encode_labels, order_classes, seen_samples
 from train.metrics import SCORES, score_classes
 from train.models import read_run
 from train.predict import predict_samples
@@ -46,11 +46,11 @@ def compare_models(
         When a model or version is not there, their classes differ, or no test sample is left.
     """
     runs = [read_run(dataset, model) for model in (first, second)]
-    classes = _same_classes(runs)
+    classes = order_classes(spec, _same_classes(runs))
     truth_version = version or max((run["version"] for run in runs), key=lambda name: int(name[1:]))
     rows, left_out = _unseen_truth(dataset, truth_version, (first, second))
     truth = encode_labels(rows, classes, truth_version, second)
-    probs = [_probabilities(dataset, run, classes, rows, device) for run in runs]
+    probs = [predict_samples(dataset, run["id"], list(rows["sample_id"]), classes, device) for run in runs]
     comparison = compare_probabilities(truth, probs[0], probs[1], classes, (first, second), truth_version)
     return {
         **comparison,
@@ -163,13 +163,6 @@ def _unseen_truth(dataset: DatasetFolder, version: str, models: tuple[str, str])
             + " Name another version, or give the test split a share in dataset.yaml and build again."
         )
     return rows, len(test) - len(rows)
-
-
-def _probabilities(
-    dataset: DatasetFolder, run: dict[str, Any], classes: list[str], rows: pd.DataFrame, device: str
-) -> np.ndarray:
-    order = [run["classes"].index(name) for name in classes]
-    return predict_samples(dataset, run["id"], list(rows["sample_id"]), device)[:, order]
 
 
 def _pair_classes(

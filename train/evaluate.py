@@ -33,7 +33,7 @@ def evaluate_model(
     Raises
     ------
     Problem
-        When model, version or split are not there, or the version has classes that the model does not know.
+        When model, version or split are not there, no unseen sample is left, or the model does not know its class.
     """
     if split not in SPLITS:
         raise Problem(f"Expected the split to be one of {', '.join(SPLITS)}, but found {split!r}. Name one of them.")
@@ -43,23 +43,39 @@ def evaluate_model(
     truth = truth[truth["split"] == split]
     own = chosen == run["version"] and split != "test"
     rows = truth if own else truth[~truth["sample_id"].isin(seen_samples(dataset, model))]
-    labels = encode_labels(rows, run["classes"], chosen, model)
-    probs = predict_samples(dataset, model, list(rows["sample_id"]), device)
+    if rows.empty:
+        raise Problem(
+            f"Expected samples of split {split} in {chosen} that {model} has not seen, but "
+            + (f"all {len(truth)} shaped it." if len(truth) else "there are none.")
+            + " Name another version or split."
+        )
+    classes = order_classes(spec, run["classes"])
+    labels = encode_labels(rows, classes, chosen, model)
+    probs = predict_samples(dataset, model, list(rows["sample_id"]), classes, device)
     return {
         "model": model,
         "version": chosen,
         "version_digest": read_version(dataset, chosen)["digest"],
         "split": split,
         "left_out": len(truth) - len(rows),
-        "classes": run["classes"],
-        **compute_metrics(labels, probs, run["classes"], spec.train.seed),
+        "classes": classes,
+        **compute_metrics(labels, probs, classes, run["seed"]),
     }
 
 
+def order_classes(spec: Spec, classes: list[str]) -> list[str]:
+    """Return a model's ``classes`` in the order of the spec; those that the spec no longer has come last."""
+    return [name for name in spec.class_names if name in classes] + [
+        name for name in classes if name not in spec.class_names
+    ]
+
+
 def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
-    """Return the samples that shaped ``model``: it was trained on them, or they said when to stop."""
-    rows = read_manifest(dataset, read_run(dataset, model)["version"])
-    return set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
+    """Return the samples that shaped ``model``, or the one it started from: trained on, or asked when to stop."""
+    run = read_run(dataset, model)
+    rows = read_manifest(dataset, run["version"])
+    seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
+    return seen | (seen_samples(dataset, run["init"]) if run["init"] else set())
 
 
 def encode_labels(rows: pd.DataFrame, classes: list[str], version: str, model: str = "") -> np.ndarray:

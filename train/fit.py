@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from curate.files import Problem
 from train.augment import augment
 from train.batches import Images, batch_size, load_batch, split_batches
 from train.checkpoint import read_checkpoint, restore_optimizer, write_checkpoint
@@ -177,9 +178,11 @@ def _measure(
         probs = predict_probabilities(network, val, device)
         val_loss = float(-np.log(np.maximum(probs[np.arange(len(val)), val.labels], 1e-12)).mean())
         row |= {"val_loss": round(val_loss, 5), "val_accuracy": float((probs.argmax(1) == val.labels).mean())}
+    if not all(map(math.isfinite, row.values())):
+        raise Problem(f"The training diverged: the loss of epoch {epoch} is not a number. Use another recipe or seed.")
     progress.history.append(row)
-    if not len(val) or val_loss < progress.best_loss or not math.isfinite(progress.best_loss):
-        progress.best_epoch, progress.best_loss = epoch, val_loss if len(val) else 0.0
+    if not len(val) or row["val_loss"] < progress.best_loss:
+        progress.best_epoch, progress.best_loss = epoch, row.get("val_loss", 0.0)
 
 
 def _is_stale(progress: Progress, recipe: Recipe) -> bool:

@@ -23,6 +23,7 @@ def fit_head(
 
     It makes the start of a fine-tuning sane: with a random last layer the first steps would wreck the features below.
     """
+    torch.manual_seed(seed)  # dropout
     features = compute_features(network, train, device, mirrored=recipe.flip)
     labels = torch.from_numpy(train.labels).to(device).repeat(len(features) // len(train))
     head = network.get_submodule("head")

@@ -19,11 +19,17 @@ from train.models import load_network, read_predictions, read_run
 CHUNK = 256  # files decoded and predicted at once
 
 
-def predict_samples(dataset: DatasetFolder, model: str, sample_ids: Sequence[str], device: str = "auto") -> np.ndarray:
+def predict_samples(
+    dataset: DatasetFolder,
+    model: str,
+    sample_ids: Sequence[str],
+    classes: Sequence[str] | None = None,
+    device: str = "auto",
+) -> np.ndarray:
     """Return the probabilities ``(N, K)`` of ``model`` for samples, in the order of ``sample_ids``.
 
-    Classes are in the order of the model's run record. What the model predicted before is read, not computed again.
-    Samples that the model was trained on are not refused here: see ``read_run`` and the version for what they are.
+    Columns are in the order of ``classes`` (default: that of the model's run record). What the model predicted before
+    is read, not computed again. Samples that the model was trained on are not refused here: see ``seen_samples``.
     """
     run = read_run(dataset, model)
     columns = [f"p_{name}" for name in run["classes"]]
@@ -36,7 +42,8 @@ def predict_samples(dataset: DatasetFolder, model: str, sample_ids: Sequence[str
         if absent:
             cache.add(_predict_rows(dataset, model, run, absent, columns, device))
         known = pd.concat([known, cache.read(sorted(missing))])
-    return known.set_index("sample_id").loc[list(sample_ids), columns].to_numpy(np.float64)
+    asked = [f"p_{name}" for name in classes or run["classes"]]
+    return known.set_index("sample_id").loc[list(sample_ids), asked].to_numpy(np.float64)
 
 
 def predict_images(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
+from curate.findings import LABEL_ISSUES
 from curate.scan import Scan
 from curate.tables import read_parquet
 
@@ -17,6 +18,7 @@ WORST_GROUPS = 6
 MEMBERS = 6  # pictures a group
 # The order of a report: what changes a model most comes first.
 ORDER = ("label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
+GROUPED = ("near_duplicate", "label_conflict", "leakage")  # shown side by side with their group
 OUTCOMES = {"relabel": "relabelled", "keep": "kept", "drop": "dropped", "merge": "merged", "undrop": "kept"}
 
 
@@ -30,8 +32,10 @@ def collect_issues(
     findings = read_parquet(path, filters=[("is_issue", "==", True)]).sort_values(["score", "sample_id"])
     samples = _sample_rows(scan, decisions)
     findings = findings[findings["sample_id"].isin(samples.index)]
-    findings["given_label"] = findings["sample_id"].map(samples["given_label"])
-    findings["outcome"] = _outcomes(findings, samples, decisions)
+    findings = findings.assign(
+        given_label=findings["sample_id"].map(samples["given_label"]),
+        outcome=_outcomes(findings, samples, decisions),
+    )
     groups = _group_members(dataset)
     found = list(findings["issue"].unique())
     known = [issue for issue in ORDER if issue in found]
@@ -50,31 +54,38 @@ def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:
 
 
 def _outcomes(findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence[Decision]) -> list[str]:
-    """Return what became of each finding: answered by a decision, its sample left out for another, or open."""
-    answers = {(one.sample_id, one.finding): OUTCOMES[one.action] for one in decisions if one.finding}
+    """Return what became of each finding: answered by a decision, its sample left out for another, or open.
+
+    Open is what ``curate.findings.open_findings`` calls open: a stated label answers all that is asked about the label.
+    """
+    answers: dict[tuple[str, str], str] = {}
+    for one in decisions:
+        issues = LABEL_ISSUES if one.action in ("relabel", "keep") else ()
+        answers.update({(one.sample_id, issue): OUTCOMES[one.action] for issue in (*issues, one.finding)})
     left_out = set(samples.index[samples["left_out"]])
-    return [
-        answers.get((sample_id, issue), "left out" if sample_id in left_out else "to review")
-        for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True)
-    ]
+    outcomes = []
+    for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True):
+        answer = answers.get((sample_id, issue), "left out" if sample_id in left_out else "to review")
+        is_back = answer in ("dropped", "merged") and sample_id not in left_out
+        outcomes.append("kept" if is_back else answer)
+    return outcomes
 
 
-def _group_members(dataset: DatasetFolder) -> dict[str, list[str]]:
-    """Return the samples of each near-duplicate group of two or more."""
+def _group_members(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return ``sample_id, group_id, keeper`` of the near-duplicate groups of two or more; keeper: the one to keep."""
     path = dataset.cache / "groups.parquet"
     if not path.is_file():
-        return {}
-    table = read_parquet(path, columns=["sample_id", "group_id"])
-    table = table[table["group_id"].duplicated(keep=False) & (table["group_id"] != "")]
-    return {str(name): sorted(rows["sample_id"]) for name, rows in table.groupby("group_id")}
+        return pd.DataFrame(columns=["sample_id", "group_id", "keeper"])
+    table = read_parquet(path)
+    return table[table["group_id"].duplicated(keep=False) & (table["group_id"] != "")]
 
 
-def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[str, list[str]]) -> dict[str, Any]:
-    """``rows`` are the findings of one issue, worst first. What has a group is shown beside its group."""
-    grouped = rows[rows["group_id"].isin(list(groups))]
-    alone = rows[~rows["group_id"].isin(list(groups))]
+def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: pd.DataFrame) -> dict[str, Any]:
+    """``rows`` are the findings of one issue, worst first."""
+    is_grouped = rows["group_id"].isin(groups["group_id"]) & (issue in GROUPED)
+    grouped, alone = rows[is_grouped], rows[~is_grouped]
     worst = [
-        _group(name, grouped[grouped["group_id"] == name], samples, groups[name])
+        _group(name, grouped[grouped["group_id"] == name], samples, groups[groups["group_id"] == name])
         for name in grouped["group_id"].unique()[:WORST_GROUPS]
     ]
     columns = "sample_id path given_label suggested_label suggested_action score evidence outcome".split()
@@ -90,14 +101,18 @@ def _issue(issue: str, rows: pd.DataFrame, samples: pd.DataFrame, groups: dict[s
     }
 
 
-def _group(name: str, rows: pd.DataFrame, samples: pd.DataFrame, members: list[str]) -> dict[str, Any]:
+def _group(name: str, rows: pd.DataFrame, samples: pd.DataFrame, members: pd.DataFrame) -> dict[str, Any]:
     """Return one group, the sample that stays first; ``rows`` are its findings, worst first."""
     outcomes = dict(zip(rows["sample_id"], rows["outcome"], strict=True))
-    table = samples.loc[[one for one in members if one in samples.index]].rename_axis("sample_id").reset_index()
+    table = samples[samples.index.isin(members["sample_id"])].rename_axis("sample_id").reset_index()
     table["outcome"] = [
         outcomes.get(row.sample_id, "left out" if row.left_out else "to review") for row in table.itertuples()
     ]
     table["keeper"] &= ~table["left_out"]
+    table.loc[table["keeper"], "outcome"] = "kept"
+    if not table["keeper"].any() and (rows["issue"] == "near_duplicate").all():
+        table["keeper"] = table["sample_id"].isin(members["keeper"]) & ~table["left_out"]
+        table.loc[table["keeper"], "outcome"] = "best copy"
     table = table.sort_values(["keeper", "width", "sample_id"], ascending=[False, False, True])
     columns = ["sample_id", "path", "given_label", "outcome", "keeper", "width", "height"]
     shown = table.head(MEMBERS)[columns].to_dict("records")

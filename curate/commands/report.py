@@ -41,5 +41,5 @@ def _compact(content: bytes) -> bytes:
     image = decode_thumbnail(content)
     image.thumbnail((SIDE, SIDE))
     written = io.BytesIO()
-    image.save(written, "JPEG", quality=80, optimize=True)
+    image.save(written, "JPEG", quality=75, optimize=True)
     return written.getvalue()

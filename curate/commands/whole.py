@@ -92,7 +92,7 @@ def review(
     pull: Annotated[bool, typer.Option("--pull", help="Only bring the App's edits back as decisions.")] = False,
     port: Annotated[int, typer.Option(help="On the loopback interface.")] = 5151,
     browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
-    name: Annotated[str, typer.Option("--reviewer", help="Who reviews; default: the user's name.")] = "",
+    reviewer: Annotated[str, typer.Option(help="Who reviews; default: the user's name.")] = "",
     json: Json = False,
 ) -> None:
     """Open the suspects in the FiftyOne App; labels and tags (drop, keep) set there come back as decisions."""
@@ -102,7 +102,7 @@ def review(
 
     folder = open_dataset(dataset)
     spec = read_spec(folder)
-    made = review_dataset(folder, spec, pull=pull, port=port, browser=browser, name=name or None)
+    made = review_dataset(folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None)
     print_decisions(made, json)
 
 

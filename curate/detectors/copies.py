@@ -8,7 +8,7 @@ differ in the texture of most windows; copies agree in nearly all of them.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,20 +20,20 @@ SCALES = tuple(round(0.88 * 1.09**step, 4) for step in range(13))  # up to a cro
 WORTH_ALIGNING = 0.8  # correlation of the coarse search; copies reach 0.85 and more, nine in ten look-alikes do not
 TEXTURED = 3.0  # grey levels of deviation that a window needs to say anything
 FEWEST_WINDOWS = 12
+LEAST_OVERLAP = 0.4  # of the picture showing less
 
 
 @dataclass(frozen=True)
 class Copy:
     """How two pictures relate.
 
-    `similarity` is 0..1: the correlation that three windows in four reach at least. `overlap` is the share of the
-    smaller picture that lies on the other, `zoom` the ratio of their scales (1.0 when both show the same frame).
+    `similarity` is 0..1: the correlation that three windows in four reach at least. `shared` is the share of the picture
+    showing more that the other shows too: 1.0 for the same frame, 0.25 for a crop of half of each side.
     """
 
     similarity: float
     mirrored: bool = False
-    overlap: float = 0.0
-    zoom: float = 1.0
+    shared: float = 0.0
 
 
 class Picture:
@@ -80,7 +80,7 @@ class _Placement:
 def compare_pictures(first: Picture, second: Picture) -> Copy:
     """Return how surely ``first`` and ``second`` are copies; the order of the two does not matter much."""
     places = [
-        _replace(place, mirrored, swapped)
+        replace(place, mirrored=mirrored, swapped=swapped)
         for mirrored in (False, True)
         for swapped in (False, True)
         for place in _find_places(*_roles(first, second, mirrored, swapped))
@@ -98,10 +98,6 @@ def compare_pictures(first: Picture, second: Picture) -> Copy:
 def _roles(first: Picture, second: Picture, mirrored: bool, swapped: bool) -> tuple[Picture, Picture]:
     other = second.mirror if mirrored else second
     return (other, first) if swapped else (first, other)
-
-
-def _replace(place: _Placement, mirrored: bool, swapped: bool) -> _Placement:
-    return _Placement(place.correlation, place.scale, place.shift, place.stretched, mirrored, swapped)
 
 
 def _find_places(inner: Picture, outer: Picture) -> list[_Placement]:
@@ -137,11 +133,11 @@ def _compare_aligned(inner: Picture, outer: Picture, place: _Placement) -> Copy:
     warp = _refine(ground, field, warp)
     laid, covered = _lay(field, warp, ground.shape)
     similarity, windows = _agreement(ground, laid, covered, window=max(6, round(side / 10)))
-    zoom = float(abs(np.linalg.det(warp[:, :2]))) ** 0.5 * place.scale if not place.stretched else 1.0
     overlap = float(covered.mean())
-    if windows < FEWEST_WINDOWS or overlap < 0.4:
+    if windows < FEWEST_WINDOWS or overlap < LEAST_OVERLAP:
         similarity = 0.0
-    return Copy(round(similarity, 4), place.mirrored, round(overlap, 3), round(zoom, 3))
+    of_field = float(covered.sum() * abs(np.linalg.det(warp[:, :2])) / field.size)
+    return Copy(round(similarity, 4), place.mirrored, round(min(overlap, of_field, 1.0), 3))
 
 
 def _start(ground: np.ndarray, field: np.ndarray, side: float, place: _Placement) -> np.ndarray:

@@ -32,8 +32,7 @@ def review(
     port: int = PORT,
     browser: bool = True,
     wait: bool = True,
-    name: str | None = None,
-    actor: str | None = None,
+    reviewer: str | None = None,
     notify: Notify = tell,
 ) -> list[Decision]:
     """Push, open the App, wait for Ctrl-C and return the decisions made there: the twin of `curate review`.
@@ -44,18 +43,20 @@ def review(
         Only take in the edits made so far; opens nothing.
     wait
         When False, return at once with the App left open for as long as this process runs.
+    reviewer
+        Who makes the decisions; the login name when None.
     """
     if pull:
-        return pull_review(dataset, spec, actor, name, notify)
-    push_review(dataset, spec, name)
-    session = open_app(dataset, spec, port, browser=browser, name=name, notify=notify)
+        return pull_review(dataset, spec, reviewer, notify=notify)
+    push_review(dataset, spec)
+    session = open_app(dataset, spec, port, browser=browser, notify=notify)
     if not wait:
         return []
     try:
         _wait_for_interrupt(lambda: notify("Ctrl-C ends the review and takes your edits in."))
     finally:
         session.close()
-    return pull_review(dataset, spec, actor, name, notify)
+    return pull_review(dataset, spec, reviewer, notify=notify)
 
 
 def open_app(

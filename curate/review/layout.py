@@ -17,7 +17,7 @@ FILE_FIELDS = ("path", "sample_id", "filepath", "id", "metadata.width", "metadat
 DATES = ("metadata.mime_type", "metadata.num_channels", "created_at", "last_modified_at")
 
 
-def lay_out(fo: Any, view: Any, spec: Spec, kinds: dict[str, Kind]) -> None:
+def lay_out(fo: Any, view: Any, kinds: dict[str, Kind]) -> None:
     """Set the App's defaults for the dataset ``view``; a reviewer can change them for themselves."""
     config = view.app_config
     config.sidebar_groups = [
@@ -29,24 +29,9 @@ def lay_out(fo: Any, view: Any, spec: Spec, kinds: dict[str, Kind]) -> None:
     fields = [{"path": path, "fieldColor": colour} for path, colour in COLOURS.items()]
     config.color_scheme = fo.ColorScheme(color_by="field", fields=fields)
     view.save()
-    _restrict_labels(view, spec)
 
 
-def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
-    scores = [name for name, kind in kinds.items() if kind == "number"]
-    models = [name for name, kind in kinds.items() if kind == "label" and name not in COLOURS]
-    return [
-        ("tags", ["tags", "_label_tags"], True),
-        ("labels", ["label", "given_label", "suggested_label"], True),
-        ("findings", ["open_issues", "issues", "evidence", "group_id"], True),
-        ("scores (low is bad)", scores, True),
-        ("models", models, True),
-        ("version", ["split"], True),
-        ("metadata", [*FILE_FIELDS, *DATES], False),
-    ]
-
-
-def _restrict_labels(view: Any, spec: Spec) -> None:
+def restrict_labels(view: Any, spec: Spec) -> None:
     """Offer the classes of the spec, and only for `label`, where the App's editor lets a reviewer change it."""
     schema = view.generate_label_schemas("label", scan_samples=False)
     component = "radio" if len(spec.classes) <= 5 else "dropdown"
@@ -54,9 +39,9 @@ def _restrict_labels(view: Any, spec: Spec) -> None:
     view.active_label_schemas = ["label"]
 
 
-def save_views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> None:
+def save_views(view: Any, rows: pd.DataFrame) -> None:
     """Save the views that have samples: suspects, one an issue, test; remove those of ours that have none."""
-    wanted = _views(view, rows, kinds)
+    wanted = _views(view, rows)
     for name in view.list_saved_views():
         ours = str(view.get_saved_view_info(name)["description"] or "").startswith(OWN_VIEWS)
         if ours and name not in wanted:
@@ -65,7 +50,7 @@ def save_views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> None:
         view.save_view(name, stages, description=OWN_VIEWS + told, overwrite=True)
 
 
-def _views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> dict[str, tuple[Any, str]]:
+def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
     from fiftyone import ViewField
 
     views = {}
@@ -81,3 +66,17 @@ def _views(view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> dict[str, t
     if (rows["split"] == "test").any():
         views["test"] = (view.match(ViewField("split") == "test"), "the locked test split of the newest version")
     return views
+
+
+def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
+    scores = [name for name, kind in kinds.items() if kind == "number"]
+    models = [name for name, kind in kinds.items() if kind == "label" and name not in COLOURS]
+    return [
+        ("tags", ["tags", "_label_tags"], True),
+        ("labels", ["label", "given_label", "suggested_label"], True),
+        ("findings", ["open_issues", "issues", "evidence", "group_id"], True),
+        ("scores (low is bad)", scores, True),
+        ("models", models, True),
+        ("version", ["split"], True),
+        ("metadata", [*FILE_FIELDS, *DATES], False),
+    ]

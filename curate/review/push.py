@@ -11,7 +11,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.review.environment import load_fiftyone
-from curate.review.layout import lay_out, save_views
+from curate.review.layout import lay_out, restrict_labels, save_views
 from curate.review.points import push_points
 from curate.review.pull import pull_review
 from curate.review.rows import DROP, KEEP, TAGS, Kind, collect_rows
@@ -42,12 +42,14 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
         rows, kinds = collect_rows(dataset)
         before = read_snapshot(dataset, view)
     mark(view, token="")
-    _declare_fields(fo, view, kinds)
+    if (view.info.get(INFO) or {}).get("fields") != sorted(kinds):
+        _declare_fields(fo, view, kinds)
+        lay_out(fo, view, kinds)  # not each time: a reviewer may have arranged the App since
+    restrict_labels(view, spec)
     snapshot = _write_rows(fo, view, rows, kinds, no_snapshot() if before is None else before)
     view.info = {**view.info, "classes": spec.classes}
     view.default_classes = spec.class_names
-    lay_out(fo, view, spec, kinds)
-    save_views(view, rows, kinds)
+    save_views(view, rows)
     push_points(dataset, spec, view, snapshot)
     write_snapshot(dataset, view, snapshot, secrets.token_hex(8))
     return name
@@ -81,7 +83,8 @@ def _write_rows(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], 
     if len(new):
         ids |= dict(zip(new.index, _add_bare_samples(fo, view, new), strict=True))
     digests = _digests(rows, kinds)
-    known = before.set_index("sample_id")["digest"]
+    # Not by sample_id: one that was deleted in the App has come back under a new id, without its fields.
+    known = pd.Series(ids).map(before.set_index("fiftyone_id")["digest"])
     changed = rows[digests != known.reindex(rows.index)]
     _set_columns(fo, view, changed, kinds, ids)
     return pd.DataFrame(
@@ -111,11 +114,14 @@ def _matched_samples(view: Any, rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _add_bare_samples(fo: Any, view: Any, rows: pd.DataFrame) -> list[str]:
-    """Add samples without our fields and return their ids.
+    """Add samples with none of our fields but `sample_id` (a push that is cut off leaves no strays); return their ids.
 
     FiftyOne reloads every sample object that is still alive after each bulk write, one query each: let go of them.
     """
-    bare = [fo.Sample(filepath=row.file, metadata=_metadata(fo, row.image)) for row in rows.itertuples()]
+    bare = [
+        fo.Sample(filepath=row.file, sample_id=row.sample_id, metadata=_metadata(fo, row.image))
+        for row in rows.itertuples()
+    ]
     ids = view.add_samples(bare, progress=False)
     bare.clear()
     gc.collect()

@@ -80,6 +80,7 @@ def shoot(folder: str, out: str) -> None:
             dismiss = page.get_by_text("Dismiss")  # an advertisement over the first images
             dismiss.click()
             dismiss.wait_for(state="hidden")
+            page.mouse.move(0, 0)  # off the images: the one under it would show its checkbox
             page.screenshot(path=out)
     finally:
         session.close()

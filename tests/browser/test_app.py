@@ -31,7 +31,7 @@ from curate.dataset import open_dataset
 from curate.review import review
 from curate.spec import read_spec
 dataset = open_dataset(sys.argv[1])
-decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, actor="carol")
+decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="carol")
 print(len(decisions))
 """
 PATIENCE = 90  # seconds for the App to come up on a busy machine

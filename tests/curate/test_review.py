@@ -215,6 +215,7 @@ def test_samples_added_or_deleted_in_the_app_change_nothing(suspected: Scanned) 
     assert [sentence[:9] for sentence in told] == ["1 samples"] * 2
     push_review(dataset, spec)
     assert len(view) == 25
+    assert by_sample(view, "label.label")[ids_of(scan, "disc")[0]] == "disc"
     assert not dataset.decisions.exists()
 
 

@@ -90,7 +90,7 @@ def _issues() -> list[dict[str, Any]]:
     evidence = "9 of its 10 nearest neighbours are dog"
     wrong = card(WRONG, "cat/9.jpg", suggested_label="dog", score=0.02, evidence=evidence)
     members = [
-        {"sample_id": CAT, "path": "cat/1.jpg", "given_label": "cat", "outcome": "to review", "keeper": True},
+        {"sample_id": CAT, "path": "cat/1.jpg", "given_label": "cat", "outcome": "kept", "keeper": True},
         {"sample_id": COPY, "path": "cat/2.jpg", "given_label": "cat", "outcome": "merged", "keeper": False},
     ]
     group = {"group_id": "g", "size": 3, "evidence": "2 of 64 bits differ", "members": members}

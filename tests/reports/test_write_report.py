@@ -16,6 +16,7 @@ from curate.commands.report import SIDE, collect_story, compact_thumbnails, writ
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, append_decisions
 from curate.files import read_json, write_json
+from curate.findings import open_findings
 from curate.scan import Scan, scan_dataset
 from curate.spec import Spec
 from curate.tables import FINDINGS, shaped, write_table
@@ -49,6 +50,7 @@ def told(scanned: Scanned) -> Scanned:
     pair = [sample_at(scan, f"square/00{number}.jpg") for number in (0, 1)]
     groups = pd.DataFrame({"sample_id": scan.samples["sample_id"], "kind": ""})
     groups["group_id"] = ["g" if one in pair else one for one in groups["sample_id"]]
+    groups["keeper"] = [pair[0] if one in pair else one for one in groups["sample_id"]]
     write_table(dataset.cache / "groups.parquet", groups)
     build_version(dataset, spec, use_decisions=False)
     by = {"actor": "policy", "tool": "curate decide"}
@@ -93,7 +95,30 @@ def test_a_group_shows_the_sample_that_stays_first(told: Scanned) -> None:
     dataset, spec, _ = told
     (group,) = next(row for row in collect_story(dataset, spec)["issues"] if row["issue"] == "near_duplicate")["groups"]
     shown = [(member["path"], member["keeper"], member["outcome"]) for member in group["members"]]
-    assert shown == [("square/000.jpg", True, "to review"), ("square/001.jpg", False, "merged")]
+    assert shown == [("square/000.jpg", True, "kept"), ("square/001.jpg", False, "merged")]
+
+
+def test_a_group_left_to_a_person_shows_the_best_copy(told: Scanned) -> None:
+    dataset, spec, _ = told
+    dataset.decisions.unlink()
+    (group,) = next(row for row in collect_story(dataset, spec)["issues"] if row["issue"] == "near_duplicate")["groups"]
+    shown = [(member["path"], member["keeper"], member["outcome"]) for member in group["members"]]
+    assert shown == [("square/000.jpg", True, "best copy"), ("square/001.jpg", False, "to review")]
+
+
+def test_what_was_taken_back_is_kept(told: Scanned) -> None:
+    dataset, spec, scan = told
+    back = Decision(actor="ann", tool="app", sample_id=sample_at(scan, "square/001.jpg"), action="undrop")
+    append_decisions(dataset.decisions, [back])
+    issues = {row["issue"]: row for row in collect_story(dataset, spec)["issues"]}
+    assert issues["near_duplicate"]["outcomes"] == {"kept": 1}
+
+
+def test_what_is_left_to_review_is_what_decide_calls_open(told: Scanned) -> None:
+    dataset, spec, _ = told
+    left = {row["issue"]: row["outcomes"].get("to review", 0) for row in collect_story(dataset, spec)["issues"]}
+    still_open = open_findings(dataset)["issue"].value_counts().to_dict()
+    assert {issue: count for issue, count in left.items() if count} == still_open == {"label_error": 1}
 
 
 def test_version_and_its_changes(told: Scanned) -> None:

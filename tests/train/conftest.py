@@ -32,7 +32,7 @@ SPEC = Spec(name="shapes", classes={"disc": "", "square": ""}, sources=[{"path":
 
 @dataclass(frozen=True)
 class Trained:
-    """The dataset, its spec, and the run records of m1 (of v1: a third of its labels wrong) and m2 (of v2: all right)."""
+    """The dataset, its spec, and the records of m1 (of v1: a third of its labels wrong) and m2 (of v2: all right)."""
 
     dataset: DatasetFolder
     spec: Spec
@@ -57,7 +57,7 @@ def draw(label: str, number: int) -> bytes:
 
 def draw_samples(count: int, labels: tuple[str, ...] = ("disc", "square")) -> pd.DataFrame:
     """Return ``count`` drawn samples of each label: a manifest with one more column, ``image``; one in five is test."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for label in labels:
         for number in range(count):
             content = draw(label, number)

@@ -1,4 +1,4 @@
-"""Evaluating and comparing: left-out samples, flips, verdicts, and predictions that do not depend on where they are from."""
+"""Evaluating and comparing: left-out samples, flips, verdicts, predictions from the table and computed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,23 @@ def test_evaluation_repeats_the_record(trained: Trained) -> None:
     assert evaluate_model(trained.dataset, SPEC, "m2", split="train")["n"] == 72
 
 
+def test_classes_come_in_the_order_of_the_spec(trained: Trained) -> None:
+    turned = SPEC.model_copy(update={"classes": {"square": "", "other": "", "disc": ""}})
+    found = evaluate_model(trained.dataset, turned, "m2")
+    assert found["classes"] == ["square", "disc"]
+    assert found["accuracy"] == trained.runs["m2"]["metrics"]["test"]["accuracy"]
+    assert found["log_loss"] == pytest.approx(trained.runs["m2"]["metrics"]["test"]["log_loss"])
+    assert [row["class"] for row in compare_models(trained.dataset, turned, "m1", "m2")["per_class"]] == [
+        "square",
+        "disc",
+    ]
+
+
 def test_samples_the_model_was_trained_on_are_left_out_and_counted(trained: Trained) -> None:
     found = evaluate_model(trained.dataset, SPEC, "m1", version="v2")
     assert (found["n"], found["left_out"]) == (21, 3)
-    # All samples of v2's train split trained or tuned m1, or were its test: only those of its test are left.
-    assert evaluate_model(trained.dataset, SPEC, "m1", version="v2", split="train")["n"] == 0
+    with pytest.raises(Problem, match="all 72 shaped it"):
+        evaluate_model(trained.dataset, SPEC, "m1", version="v2", split="train")
 
 
 def test_predictions_are_the_same_from_the_table_and_computed(fresh: Trained) -> None:

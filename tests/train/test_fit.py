@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from curate.files import Problem
 from tests.train.conftest import TINY, draw_samples, write_dataset
 from train.augment import augment, to_network
 from train.batches import Images, batch_size, split_batches
@@ -99,9 +100,9 @@ def test_without_val_all_epochs_run_and_the_last_stays(images: dict[str, Images]
     assert "val_loss" not in progress.history[0]
 
 
-def test_loss_that_is_not_a_number_ends_without_a_crash(images: dict[str, Images]) -> None:
-    _, progress = fit(images, replace(TINY, epochs=2, learning_rate=1e30, optimizer="sgd"))
-    assert progress.epochs == 2 and progress.best_epoch >= 1
+def test_training_that_diverges_is_a_problem_in_words(images: dict[str, Images]) -> None:
+    with pytest.raises(Problem, match="diverged"):
+        fit(images, replace(TINY, epochs=3, learning_rate=1e30, optimizer="sgd"))
 
 
 def test_class_weights_even_out_a_rare_class() -> None:
@@ -155,6 +156,9 @@ def test_lite0_trains_only_what_is_not_frozen(images: dict[str, Images]) -> None
     before = {name: value.clone() for name, value in network.state_dict().items()}
     progress = fit_network(network, images["train"], images["val"], replace(recipe, patience=0), 0, CPU)
     assert [row["epoch"] for row in progress.history] == [0, 1]
+    torch.rand(5)
+    again = build_network(recipe, 2)
+    assert fit_network(again, images["train"], images["val"], replace(recipe, patience=0), 0, CPU) == progress
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert {"head.weight", "head.bias"} <= changed
     frozen = {f"body._blocks.{block}." for block in range(recipe.frozen_blocks)} | {"body._conv_stem", "body._bn0"}

@@ -1,0 +1,101 @@
+"""What the detectors look at: the tables of a scan and what is derived from them, each computed when first asked for.
+
+Rows of ``readable`` are the N samples that have a picture; every array here has their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from curate.spec import Spec
+from curate.tables import FINDINGS, empty, shaped
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a detector may use.
+
+    Parameters
+    ----------
+    samples, votes
+        As the scan wrote them.
+    embed
+        Gives the ``(N, D)`` embeddings of N sample ids.
+    read_thumbnails
+        Gives the encoded thumbnail of each sample id.
+    cache
+        Where a detector may keep work between runs; None for nowhere.
+    notes
+        Sentences on what could not be looked for, and why; the detectors add to it.
+    """
+
+    spec: Spec
+    samples: pd.DataFrame
+    votes: pd.DataFrame
+    embed: Callable[[Sequence[str]], np.ndarray]
+    read_thumbnails: Callable[[Sequence[str]], dict[str, bytes]]
+    cache: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def readable(self) -> pd.DataFrame:
+        """The samples without a `reason`, sorted by sample_id."""
+        return self.samples[self.samples["reason"] == ""].sort_values("sample_id", ignore_index=True)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return list(self.readable["sample_id"])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class number of each given label, ``(N,)``; -1 for none."""
+        number = {name: place for place, name in enumerate(self.spec.class_names)}
+        return np.array([number.get(label, -1) for label in self.readable["given_label"]], dtype=np.int64)
+
+    @cached_property
+    def embeddings(self) -> np.ndarray:
+        """``(N, D)`` float32, rows of length 1."""
+        return self.embed(self.ids)
+
+    @cached_property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices and cosine similarities ``(N, k)`` of the one neighbour graph."""
+        from curate.neighbours import compute_neighbours
+
+        return compute_neighbours(self.embeddings, self.spec.audit.neighbours)
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row a readable sample: ``sample_id, group_id, kind, keeper, similarity``; see ``near_duplicate``."""
+        from curate.detectors.near_duplicate import compute_groups
+
+        return compute_groups(self)
+
+    @cached_property
+    def pred_probs(self) -> np.ndarray | None:
+        """Out-of-sample probabilities ``(N, K)``, NaN rows where there are none; None when nothing can be learnt."""
+        from curate.detectors.label_error import compute_pred_probs
+
+        return compute_pred_probs(self)
+
+
+def findings_table(rows: pd.DataFrame, issue: str, detector: str, **columns: object) -> pd.DataFrame:
+    """Return ``rows`` (with sample_id and path) as findings of ``issue``, the other columns given or ''."""
+    blank = {"group_id": "", "suggested_action": "", "suggested_label": "", "evidence": ""}
+    table = rows.assign(**{**blank, "issue": issue, "detector": detector, **columns})
+    return shaped(table, FINDINGS) if len(table) else empty(FINDINGS)
+
+
+def describe_probs(probs: np.ndarray, names: list[str], classes: Sequence[int]) -> str:
+    """Return the probabilities of ``classes`` in words.
+
+    >>> describe_probs(np.array([0.02, 0.97]), ["cat", "dog"], [1, 0])
+    'p(dog)=0.97, p(cat)=0.02'
+    """
+    return ", ".join(f"p({names[place]})={probs[place]:.2f}" for place in dict.fromkeys(classes))
