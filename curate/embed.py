@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,7 @@ def fold_batch_norms(network: torch.nn.Module) -> None:
 
     for module in list(network.modules()):
         children = list(module.named_children())
-        for (before, conv), (after, norm) in zip(children, children[1:], strict=False):
+        for (before, conv), (after, norm) in pairwise(children):
             if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
                 setattr(module, before, fuse_conv_bn_eval(conv, norm))
                 setattr(module, after, torch.nn.Identity())
@@ -124,7 +125,7 @@ def _fill(cache: ContentCache, dataset: DatasetFolder, missing: list[str], model
     read = partial(read_pixels, dataset, side=SIDE, workers=1)
     pixels = map_batches(read, batches, workers=1)
     rows: list[pd.DataFrame] = []
-    with contextlib.closing(pixels), contextlib.closing(_embed(model, pixels)) as vectors:
+    with contextlib.closing(_embed(model, pixels)) as vectors:
         for ids, values in zip(batches, track(vectors, len(missing), "embed"), strict=True):
             halves = [row.tobytes() for row in values.astype(np.float16)]
             rows.append(pd.DataFrame({"sample_id": list(ids), "embedding": halves}))
@@ -135,16 +136,15 @@ def _fill(cache: ContentCache, dataset: DatasetFolder, missing: list[str], model
         cache.add(pd.concat(rows))
 
 
-def _embed(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _embed(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
     """Yield the normalised float32 vectors of each batch of ``(N, side, side, 3)`` uint8 pixels."""
     import torch
 
-    device, kind = _device(), torch.float32
-    model = model.eval().to(device, memory_format=torch.channels_last)
-    if device == "cuda" or (device == "cpu" and has_fast_bfloat16()):
-        kind = torch.bfloat16
+    device = _device()
+    halves = device == "cuda" or (device == "cpu" and has_fast_bfloat16())
+    model = model.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for pixels in batches:
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=kind is torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=halves):
             # (N, H, W, 3) seen as (N, 3, H, W) is channels_last already: no copy of the order.
             images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
             output = model(((images.float() - 127) / 128).contiguous(memory_format=torch.channels_last))

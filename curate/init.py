@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from curate.dataset import DatasetFolder
@@ -40,7 +42,7 @@ policy:
   near_duplicates: keep_best   # keep_best | review
   unreadable: drop             # drop | review
   low_information: drop        # drop | review      blank images
-  label_error: {{accept_below: 0.05}}   # review, or accept the suggested label when the score is below this
+  label_error: {{accept_below: {accept_below}}}   # review, or accept the suggested label when the score is below this
   label_conflict: review       # drop | review      (a policy never changes a label in the test split)
   outlier: review              # drop | review
 
@@ -52,47 +54,48 @@ check:
   no_leakage: true
 
 # What `curate run` trains: small (a ResNet from scratch) or lite0 (a fine-tuned EfficientNet-Lite0).
-train: {{recipe: small, seed: 0}}
+train: {{recipe: {recipe}, seed: 0}}
 """
 
 
-def init_dataset(
-    folder: Path,
-    source: Path,
-    classes: list[str] | None = None,
-    definitions: dict[str, str] | None = None,
-    end: str = "",
-) -> Path:
+@dataclass(frozen=True)
+class Start:
+    """What a new spec says where the images cannot tell; `end` holds further lines of it."""
+
+    classes: tuple[str, ...] = ()
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    accept_below: float = 0.05
+    recipe: str = "small"
+    end: str = ""
+
+
+def init_dataset(folder: Path, source: Path, start: Start | None = None) -> Path:
     """Write ``folder/dataset.yaml`` for the images of ``source`` and return its path.
 
     Parameters
     ----------
     source
         A folder with one folder a class, a flat folder, or a CSV file with the columns path,label.
-    classes
-        The classes of a source that states none.
-    definitions, end
-        What the classes mean, where that is known, and further lines of the spec.
+    start
+        The classes of a source that states none, their definitions, and other first values.
 
     Raises
     ------
     Problem
         When there is a spec already, the source is missing or empty, or no class can be told.
     """
-    dataset = DatasetFolder(folder)
+    dataset, start = DatasetFolder(folder), start or Start()
     if dataset.spec.exists():
         raise Problem(f"{dataset.spec} is there already. Edit it, or name another folder.")
     if not source.exists():
         raise Problem(f"Expected a folder of images or a CSV file at {source}, but nothing is there.")
     labels, kind = _csv_labels(source) if source.is_file() else _folder_labels(source)
-    names = classes or sorted(label for label in labels if label)
+    names = list(start.classes) or sorted(label for label in labels if label)
     if not sum(labels.values()):
         raise Problem(f"Expected images in {source}, but found none. Name the folder that holds them.")
     if not names:
         raise Problem(f"{source} states no labels. Name the classes, as in `--classes cat,dog`.")
-    text = (
-        _render(folder, source, [(name, (definitions or {}).get(name, ""), labels[name]) for name in names], kind) + end
-    )
+    text = _render(folder, source, kind, {name: labels[name] for name in names}, start)
     parse_spec(text, dataset.spec)
     write_atomic(dataset.spec, text)
     if not (folder / ".gitignore").exists():
@@ -113,16 +116,19 @@ def _csv_labels(source: Path) -> tuple[Counter[str], str]:
     return Counter(row.get("label", "").strip() for _, row in read_csv_rows(source)), "csv"
 
 
-def _render(folder: Path, source: Path, classes: list[tuple[str, str, int]], kind: str) -> str:
-    quoted = [f"{_quote(name)}: {_quote(definition)}" for name, definition, _ in classes]
+def _render(folder: Path, source: Path, kind: str, counts: dict[str, int], start: Start) -> str:
+    quoted = [f"{_quote(name)}: {_quote(start.definitions.get(name, ''))}" for name in counts]
     width = max(map(len, quoted))
-    lines = [f"  {text:<{width}}  # {count:,} images" for text, (_, _, count) in zip(quoted, classes, strict=True)]
-    return TEMPLATE.format(
+    lines = [f"  {text:<{width}}  # {count:,} images" for text, count in zip(quoted, counts.values(), strict=True)]
+    text = TEMPLATE.format(
         name=_quote(_name(folder)),
         classes="\n".join(lines),
         path=_quote(Path(os.path.relpath(source, folder)).as_posix()),
         kind=kind,
+        accept_below=start.accept_below,
+        recipe=start.recipe,
     )
+    return text + start.end
 
 
 def _quote(text: str) -> str:

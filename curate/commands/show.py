@@ -22,7 +22,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", columns: Seq
     names = list(columns or (rows[0] if rows else []))
     table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
     for name in names:
-        numeric = all(isinstance(row.get(name), int | float) for row in rows)
+        numeric = all(isinstance(row.get(name), int | float) and not isinstance(row[name], bool) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(row.get(name))) for name in names))

@@ -20,12 +20,12 @@ def demo(
 ) -> None:
     """Draw a dataset of cats and dogs with planted, recorded faults, to try everything on."""
     from curate.demo.folder import write_demo
-    from curate.init import init_dataset
+    from curate.init import Start, init_dataset
 
     truth = write_demo(folder, samples, seed)
     definitions = {"cat": "The drawn animal is a cat.", "dog": "The drawn animal is a dog."}
     end = "\n# What was planted in these drawings; the report compares the findings with it.\ntruth: truth.csv\n"
-    init_dataset(folder, folder / "images", definitions=definitions, end=end)
+    init_dataset(folder, folder / "images", Start(definitions=definitions, accept_below=0.2, recipe="lite0", end=end))
     planted = truth["fault"].value_counts()
     if json:
         print_json({"files": len(truth), "planted": planted.to_dict(), "dataset": str(folder)})
@@ -41,10 +41,11 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented dataset.yaml from what a folder or a CSV holds."""
-    from curate.init import init_dataset
+    from curate.init import Start, init_dataset
     from curate.spec import read_spec
 
-    path = init_dataset(folder, source, [name.strip() for name in classes.split(",") if name.strip()])
+    named = tuple(name.strip() for name in classes.split(",") if name.strip())
+    path = init_dataset(folder, source, Start(classes=named))
     spec = read_spec(open_dataset(folder))
     if json:
         print_json({"spec": str(path), "classes": spec.class_names, "sources": [one.path for one in spec.sources]})

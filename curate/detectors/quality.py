@@ -32,29 +32,51 @@ def find_unreadable(evidence: Evidence) -> pd.DataFrame:
 def find_dark(evidence: Evidence) -> pd.DataFrame:
     """Score: the luminance that 99 % of the pixels stay below."""
     bright = evidence.readable["brightness_p99"]
-    return _rows(evidence, "dark", bright, bright < evidence.spec.audit.dark, lambda row: (
-        f"99 % of the pixels are darker than {row.brightness_p99:.0%} of white"))
+    return _rows(
+        evidence,
+        "dark",
+        bright,
+        bright < evidence.spec.audit.dark,
+        lambda row: f"99 % of the pixels are darker than {row.brightness_p99:.0%} of white",
+    )
 
 
 def find_light(evidence: Evidence) -> pd.DataFrame:
     """Score: how far below white the darkest 5 % of the pixels reach."""
     dimmest = evidence.readable["brightness_p05"]
-    return _rows(evidence, "light", 1 - dimmest, dimmest > evidence.spec.audit.light, lambda row: (
-        f"95 % of the pixels are brighter than {row.brightness_p05:.0%} of white"))
+    return _rows(
+        evidence,
+        "light",
+        1 - dimmest,
+        dimmest > evidence.spec.audit.light,
+        lambda row: f"95 % of the pixels are brighter than {row.brightness_p05:.0%} of white",
+    )
 
 
 def find_blurry(evidence: Evidence) -> pd.DataFrame:
     """Score: the deviation of the Laplacian over that of an ordinary photo."""
     score = evidence.readable["sharpness"] / SHARP
-    return _rows(evidence, "blurry", score, score < evidence.spec.audit.blurry, lambda row: (
-        f"the Laplacian deviates by {row.sharpness:.1f} grey levels; ordinary photos have {SHARP:.0f} and more"))
+    return _rows(
+        evidence,
+        "blurry",
+        score,
+        score < evidence.spec.audit.blurry,
+        lambda row: (
+            f"the Laplacian deviates by {row.sharpness:.1f} grey levels; ordinary photos have {SHARP:.0f} and more"
+        ),
+    )
 
 
 def find_low_information(evidence: Evidence) -> pd.DataFrame:
     """Score: the entropy of the grey levels over its highest possible value, 8 bits."""
     score = evidence.readable["entropy"] / 8
-    return _rows(evidence, "low_information", score, score < evidence.spec.audit.low_information, lambda row: (
-        f"the grey levels hold {row.entropy:.1f} bits of 8"))
+    return _rows(
+        evidence,
+        "low_information",
+        score,
+        score < evidence.spec.audit.low_information,
+        lambda row: f"the grey levels hold {row.entropy:.1f} bits of 8",
+    )
 
 
 def find_odd_size(evidence: Evidence) -> pd.DataFrame:
@@ -65,23 +87,38 @@ def find_odd_size(evidence: Evidence) -> pd.DataFrame:
     off = np.minimum(area / usual, usual / area)
     shorter = np.minimum(rows["width"], rows["height"])
     score = np.minimum(shorter / (2 * max(evidence.spec.audit.odd_size, 1)), off * ODD_AREA / 2)
-    return _rows(evidence, "odd_size", score, score < 0.5, lambda row: (
-        f"{row.width} x {row.height} pixels; the median area is {usual:,.0f} pixels"))
+    return _rows(
+        evidence,
+        "odd_size",
+        score,
+        score < 0.5,
+        lambda row: f"{row.width} x {row.height} pixels; the median area is {usual:,.0f} pixels",
+    )
 
 
 def find_odd_aspect_ratio(evidence: Evidence) -> pd.DataFrame:
     """Score: shorter side / longer side."""
     rows = evidence.readable
     ratio = np.minimum(rows["width"], rows["height"]) / np.maximum(rows["width"], rows["height"]).clip(lower=1)
-    return _rows(evidence, "odd_aspect_ratio", ratio, ratio < evidence.spec.audit.odd_aspect_ratio, lambda row: (
-        f"{row.width} x {row.height} pixels"))
+    return _rows(
+        evidence,
+        "odd_aspect_ratio",
+        ratio,
+        ratio < evidence.spec.audit.odd_aspect_ratio,
+        lambda row: f"{row.width} x {row.height} pixels",
+    )
 
 
 def find_grayscale(evidence: Evidence) -> pd.DataFrame:
     """Score: the spread between the colour channels that 99 % of the pixels stay below."""
     colour = evidence.readable["colourfulness"]
-    return _rows(evidence, "grayscale", colour, colour <= evidence.spec.audit.grayscale, lambda row: (
-        f"99 % of the pixels have channels within {row.colourfulness:.1%} of each other"))
+    return _rows(
+        evidence,
+        "grayscale",
+        colour,
+        colour <= evidence.spec.audit.grayscale,
+        lambda row: f"99 % of the pixels have channels within {row.colourfulness:.1%} of each other",
+    )
 
 
 def _rows(
@@ -91,6 +128,4 @@ def _rows(
     score = score.fillna(0.0).clip(0, 1)
     said = [sentence(row) for row in rows.itertuples()]
     action = np.where(is_issue, "drop", "")
-    return findings_table(
-        rows, issue, DETECTOR, score=score, is_issue=is_issue, suggested_action=action, evidence=said
-    )
+    return findings_table(rows, issue, DETECTOR, score=score, is_issue=is_issue, suggested_action=action, evidence=said)

@@ -10,7 +10,7 @@ from curate.check import check_dataset, check_manifest
 from curate.dataset import open_dataset
 from curate.export import export_version, safe_cells
 from curate.files import Problem
-from curate.init import init_dataset
+from curate.init import Start, init_dataset
 from curate.scan import scan_dataset
 from curate.spec import Check, read_spec
 from tests.conftest import draw_shape, write_findings, write_shapes
@@ -137,7 +137,7 @@ def test_init_knows_split_folders_flat_folders_and_csv(tmp_path):
     draw_shape("disc", 1).save(tmp_path / "flat" / "a.png")
     with pytest.raises(Problem, match="--classes"):
         init_dataset(tmp_path / "two", tmp_path / "flat")
-    init_dataset(tmp_path / "two", tmp_path / "flat", classes=["cat", "dog"])
+    init_dataset(tmp_path / "two", tmp_path / "flat", Start(classes=("cat", "dog")))
     assert read_spec(open_dataset(tmp_path / "two")).sources[0].kind == "flat"
     (tmp_path / "labels.csv").write_text("path,label\nflat/a.png,cat\n")
     init_dataset(tmp_path / "three", tmp_path / "labels.csv")

@@ -1,0 +1,128 @@
+"""Samples to findings: every detector over the same evidence, one table out.
+
+To add a check: write a function from ``Evidence`` to rows of ``tables.FINDINGS`` and name it in ``DETECTORS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from curate.dataset import DatasetFolder
+from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality
+from curate.detectors.evidence import Evidence
+from curate.files import read_json, write_json
+from curate.progress import track
+from curate.scan import Scan, read_scan
+from curate.spec import Spec
+from curate.tables import FINDINGS, empty, read_table, shaped, write_table
+
+VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
+DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
+    "unreadable": quality.find_unreadable,
+    "near_duplicate": near_duplicate.find_near_duplicates,
+    "leakage": leakage.find_leakage,
+    "label_conflict": label_conflict.find_label_conflicts,
+    "label_error": label_error.find_label_errors,
+    "outlier": outlier.find_outliers,
+    "dark": quality.find_dark,
+    "light": quality.find_light,
+    "blurry": quality.find_blurry,
+    "low_information": quality.find_low_information,
+    "odd_size": quality.find_odd_size,
+    "odd_aspect_ratio": quality.find_odd_aspect_ratio,
+    "grayscale": quality.find_grayscale,
+}
+
+
+def audit_dataset(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
+    """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
+
+    Writes ``findings``, ``groups`` and ``pred_probs`` (Parquet) and ``audit_notes.json`` (what could not be looked for,
+    and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
+
+    Raises
+    ------
+    Problem
+        When there is no scan yet, or ``audit.embedding`` names a file that cannot be used.
+    """
+    scan = read_scan(dataset)
+    state, stored = audit_digest(dataset, scan, spec), dataset.cache / "audit.json"
+    if stored.is_file() and read_json(stored) == {"digest": state} and (dataset.cache / "findings.parquet").is_file():
+        return read_findings(dataset)
+    evidence = gather_evidence(dataset, spec, scan)
+    findings = find_all(evidence)
+    stored.unlink(missing_ok=True)  # while the tables are being replaced they belong to no known state
+    write_table(dataset.cache / "groups.parquet", evidence.groups)
+    write_table(dataset.cache / "pred_probs.parquet", tabulate_pred_probs(evidence))
+    write_table(dataset.cache / "findings.parquet", findings)
+    write_json(dataset.cache / "audit_notes.json", evidence.notes)
+    write_json(stored, {"digest": state})
+    return findings
+
+
+def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return the findings of the last audit; a Problem names the command when there was none."""
+    return read_table(dataset.cache / "findings.parquet", f"curate audit {dataset.path}")
+
+
+def read_notes(dataset: DatasetFolder) -> list[str]:
+    """Return what the last audit could not look for, a sentence each."""
+    file = dataset.cache / "audit_notes.json"
+    return list(read_json(file)) if file.is_file() else []
+
+
+def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:
+    """Return the evidence of a scanned dataset; nothing is computed yet."""
+    from curate.embed import compute_embeddings
+    from curate.thumbnails import read_thumbnails
+
+    return Evidence(
+        spec=spec,
+        samples=scan.samples,
+        votes=scan.votes,
+        embed=partial(compute_embeddings, dataset, spec),
+        read_thumbnails=partial(read_thumbnails, dataset),
+        cache=dataset.cache,
+    )
+
+
+def find_all(evidence: Evidence) -> pd.DataFrame:
+    """Return the rows of all detectors that the spec does not skip, sorted by issue, score and sample_id."""
+    wanted = [issue for issue in DETECTORS if issue not in evidence.spec.audit.skip]
+    tables = [DETECTORS[issue](evidence) for issue in track(wanted, len(wanted), "audit", unit="checks")]
+    filled = [table for table in tables if len(table)]
+    rows = pd.concat(filled) if filled else empty(FINDINGS)
+    # Rounded, so that the last bits of a processor's arithmetic decide neither an order nor a table's bytes.
+    rows = rows.assign(score=rows["score"].clip(0, 1).round(6))
+    return shaped(rows.sort_values(["issue", "score", "sample_id"]), FINDINGS)
+
+
+def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
+    """Return ``sample_id`` and one column a class, for the samples that have probabilities."""
+    probs = evidence.pred_probs
+    if probs is None:
+        probs = np.full((len(evidence.ids), len(evidence.spec.class_names)), np.nan)
+    table = pd.DataFrame(probs, columns=evidence.spec.class_names)
+    table.insert(0, "sample_id", pd.Series(evidence.ids, dtype="str"), allow_duplicates=True)
+    return table[~np.isnan(probs).any(axis=1)].reset_index(drop=True)
+
+
+def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec) -> str:
+    """Return the SHA-256 of all that the findings depend on."""
+    digest = hashlib.sha256()
+    modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality)
+    versions = [module.DETECTOR for module in modules]
+    options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
+    digest.update(json.dumps(options, sort_keys=True).encode())
+    for table in (scan.samples, scan.votes):
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    if spec.audit.embedding != "lite0":
+        for file in (dataset.path / spec.audit.embedding, (dataset.path / spec.audit.embedding).with_suffix(".txt")):
+            digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"missing")
+    return digest.hexdigest()
