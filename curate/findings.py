@@ -23,13 +23,23 @@ def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
 
 
 def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return the findings that are issues and that no decision has answered yet."""
+    """Return the findings that are issues and that no decision has answered yet.
+
+    A sample that was dropped asks nothing more, and a copy whose copies are all gone is no copy any more.
+    """
     table = read_findings(dataset) if findings is None else findings
     decisions = read_decisions(dataset.decisions)
-    answered = decided_pairs(decisions)
     # A person who stated the label of a sample has answered whatever a detector asks about it.
     stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
-    answered |= {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
+    answered = decided_pairs(decisions) | {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
-    is_open = [(row.sample_id, row.issue) not in answered and row.sample_id not in gone for row in table.itertuples()]
-    return table[table["is_issue"] & pd.Series(is_open, index=table.index, dtype=bool)].reset_index(drop=True)
+    pairs = zip(table["sample_id"], table["issue"], strict=True)
+    waiting = pd.Series([pair not in answered and pair[0] not in gone for pair in pairs], table.index, dtype=bool)
+    return table[table["is_issue"] & waiting & ~_alone(table, gone)].reset_index(drop=True)
+
+
+def _alone(table: pd.DataFrame, gone: set[str]) -> pd.Series:
+    """Return which near-duplicate findings have no other member of their group left."""
+    copies = (table["issue"] == "near_duplicate") & (table["group_id"] != "")
+    left = table[copies & ~table["sample_id"].isin(gone)].groupby("group_id")["sample_id"].nunique()
+    return copies & (table["group_id"].map(left).fillna(0) < 2)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
-from curate.findings import LABEL_ISSUES
+from curate.findings import LABEL_ISSUES, open_findings
 from curate.scan import Scan
 from curate.tables import read_parquet
 
@@ -30,11 +30,12 @@ def collect_issues(
     if scan is None or not path.is_file():
         return None
     findings = read_parquet(path, filters=[("is_issue", "==", True)]).sort_values(["score", "sample_id"])
+    waiting = open_findings(dataset, findings)
     samples = _sample_rows(scan, decisions)
     findings = findings[findings["sample_id"].isin(samples.index)]
     findings = findings.assign(
         given_label=findings["sample_id"].map(samples["given_label"]),
-        outcome=_outcomes(findings, samples, decisions),
+        outcome=_outcomes(findings, samples, decisions, set(zip(waiting["sample_id"], waiting["issue"], strict=True))),
     )
     groups = _group_members(dataset)
     found = list(findings["issue"].unique())
@@ -53,11 +54,10 @@ def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:
     )
 
 
-def _outcomes(findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence[Decision]) -> list[str]:
-    """Return what became of each finding: answered by a decision, its sample left out for another, or open.
-
-    Open is what ``curate.findings.open_findings`` calls open: a stated label answers all that is asked about the label.
-    """
+def _outcomes(
+    findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence[Decision], waiting: set[tuple[str, str]]
+) -> list[str]:
+    """Return what became of each finding: still ``waiting``, left out with its sample, or how it was answered."""
     answers: dict[tuple[str, str], str] = {}
     for one in decisions:
         issues = LABEL_ISSUES if one.action in ("relabel", "keep") else ()
@@ -65,7 +65,8 @@ def _outcomes(findings: pd.DataFrame, samples: pd.DataFrame, decisions: Sequence
     left_out = set(samples.index[samples["left_out"]])
     outcomes = []
     for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True):
-        answer = answers.get((sample_id, issue), "left out" if sample_id in left_out else "to review")
+        otherwise = "to review" if (sample_id, issue) in waiting else "left out" if sample_id in left_out else "kept"
+        answer = answers.get((sample_id, issue), otherwise)
         is_back = answer in ("dropped", "merged") and sample_id not in left_out
         outcomes.append("kept" if is_back else answer)
     return outcomes

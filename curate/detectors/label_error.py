@@ -16,7 +16,7 @@ from curate.detectors.evidence import Evidence, describe_probs, findings_table
 DETECTOR = "label_error-v1"
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # C of the logistic regression, on centred embeddings of mean length 1 per axis
 CHOSEN_ON = 5_000  # rows that choose C: more would not change the choice
-CERTAIN = 0.9  # probability of another class that is an issue whatever the filter says
+CERTAIN = 0.95  # probability of another class that is an issue whatever the filter says
 SEED = 0
 
 
