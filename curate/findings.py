@@ -35,11 +35,15 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
     pairs = zip(table["sample_id"], table["issue"], strict=True)
     waiting = pd.Series([pair not in answered and pair[0] not in gone for pair in pairs], table.index, dtype=bool)
-    return table[table["is_issue"] & waiting & ~_alone(table, gone)].reset_index(drop=True)
+    return table[table["is_issue"] & waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
 
 
-def _alone(table: pd.DataFrame, gone: set[str]) -> pd.Series:
+def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:
     """Return which near-duplicate findings have no other member of their group left."""
-    copies = (table["issue"] == "near_duplicate") & (table["group_id"] != "")
-    left = table[copies & ~table["sample_id"].isin(gone)].groupby("group_id")["sample_id"].nunique()
-    return copies & (table["group_id"].map(left).fillna(0) < 2)
+    copies = table["issue"] == "near_duplicate"
+    if not copies.any():
+        return copies
+    groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
+    left = groups[~groups["sample_id"].isin(gone)].groupby("group_id").size()
+    group_of = groups.set_index("sample_id")["group_id"]
+    return copies & (table["sample_id"].map(group_of).map(left).fillna(0) < 2)

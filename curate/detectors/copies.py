@@ -21,6 +21,7 @@ PROMISING = 0.2  # similarity in it that is worth the full one: copies reach 0.5
 CENTRE = 0.7  # share of each side searched for: borders may carry captions or be cut off in the other
 SCALES = tuple(round(0.88 * 1.13**step, 4) for step in range(10))  # up to a crop of 0.40 of each side
 WORTH_ALIGNING = 0.8  # correlation of the coarse search; copies reach 0.85 and more, nine in ten look-alikes do not
+WINDOW = 10  # least side of a window in pixels of the file
 TEXTURED = 3.0  # grey levels of deviation that a window needs to say anything
 FEWEST_WINDOWS = 12
 LEAST_OVERLAP = 0.4  # of the picture showing less
@@ -140,7 +141,12 @@ def _compare_aligned(inner: Picture, outer: Picture, place: _Placement, frame: i
     warp = _start(ground, field, side, place)
     warp = _refine(ground, field, warp)
     laid, covered = _lay(field, warp, ground.shape)
-    similarity, windows = _agreement(ground, laid, covered, window=max(6, round(side / 10)))
+    # In pixels of the files: enlarged thumbnails look alike in small windows because there is little in them.
+    native = min(inner.side, outer.side / place.scale)
+    window = round(max(6, side / 10, WINDOW * side / place.scale / native))
+    similarity, windows = _agreement(ground, laid, covered, window)
+    # 32 pixels a side hold too little for chance to be excluded: look-alikes reach 0.85 there, copies 0.94 and more.
+    similarity = max(0.0, 1 - (1 - similarity) * float(np.clip(3 - (native - 32) / 16, 1, 3)))
     overlap = float(covered.mean())
     if windows < FEWEST_WINDOWS or overlap < LEAST_OVERLAP:
         similarity = 0.0
