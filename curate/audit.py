@@ -17,10 +17,11 @@ from curate.dataset import DatasetFolder
 from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality
 from curate.detectors.evidence import Evidence
 from curate.files import read_json, write_json
+from curate.findings import read_findings
 from curate.progress import track
 from curate.scan import Scan, read_scan
 from curate.spec import Spec
-from curate.tables import FINDINGS, empty, read_table, shaped, write_table
+from curate.tables import FINDINGS, empty, shaped, write_table
 
 VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
 DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
@@ -66,11 +67,6 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
     return findings
 
 
-def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
-    """Return the findings of the last audit; a Problem names the command when there was none."""
-    return read_table(dataset.cache / "findings.parquet", f"curate audit {dataset.path}")
-
-
 def read_notes(dataset: DatasetFolder) -> list[str]:
     """Return what the last audit could not look for, a sentence each."""
     file = dataset.cache / "audit_notes.json"
@@ -86,6 +82,7 @@ def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:
         spec=spec,
         samples=scan.samples,
         votes=scan.votes,
+        locations=scan.locations,
         embed=partial(compute_embeddings, dataset, spec),
         read_thumbnails=partial(read_thumbnails, dataset),
         cache=dataset.cache,
@@ -120,7 +117,7 @@ def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec) -> str:
     versions = [module.DETECTOR for module in modules]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
     digest.update(json.dumps(options, sort_keys=True).encode())
-    for table in (scan.samples, scan.votes):
+    for table in (scan.samples, scan.votes, scan.locations):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     if spec.audit.embedding != "lite0":
         for file in (dataset.path / spec.audit.embedding, (dataset.path / spec.audit.embedding).with_suffix(".txt")):

@@ -72,7 +72,7 @@ class Audit(Part):
     light: float = Field(0.70, description="flag when the darkest 5 % of pixels are above this luminance (0..1)")
     blurry: float = Field(0.2, description="flag when the sharpness is below this share of an ordinary photo's")
     low_information: float = Field(0.3, description="flag when the grey levels hold less than this share of 8 bits")
-    odd_size: int = Field(32, description="flag when the shorter side has fewer pixels, or the area is off by 10 x")
+    odd_size: int = Field(32, description="flag when the shorter side has fewer pixels")
     odd_aspect_ratio: float = Field(0.35, description="flag when shorter / longer side is below this")
     grayscale: float = Field(0.02, description="flag when no pixel is more colourful than this")
     outlier: float = Field(0.36, description="flag when the likeness to the nearest neighbours (0..1) is below this")

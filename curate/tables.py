@@ -80,7 +80,7 @@ def empty(columns: dict[str, str]) -> pd.DataFrame:
 
 def shaped(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """Return ``table`` with exactly ``columns``, in that order and of those types; text columns hold '' for nothing."""
-    texts = {name: table[name].fillna("") for name, kind in columns.items() if kind == "str"}
+    texts = {name: table[name].astype(object).fillna("") for name, kind in columns.items() if kind == "str"}
     return table.assign(**texts)[list(columns)].astype(columns).reset_index(drop=True)
 
 

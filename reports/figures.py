@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
-MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
+MONTHS = "January February March April May June July August September October November December".split()
 # issue -> (title, what it means)
 ISSUES = {
     "label_error": ("Label errors", "The rest of the dataset contradicts the given label."),

@@ -155,7 +155,7 @@ def test_ctrl_c_in_scan_audit_and_train_and_then_again(tmp_path):
         "train": lambda: any(path for path in dataset.cache.rglob("*") if "checkpoint" in str(path).lower()),
     }
     for stage, started in stages.items():
-        words = [stage, dataset.path, *(["v1"] if stage == "train" else [])]
+        words: list[str | Path] = [stage, dataset.path, *(["v1"] if stage == "train" else [])]
         stopped = interrupt(words, started)
         assert "Traceback" not in stopped.stderr, stopped.stderr
         assert stopped.returncode in (130, 0), stopped.stderr

@@ -44,12 +44,14 @@ def accounting(counts: dict[str, int]) -> str:
 
 def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
-    from curate.audit import audit_dataset
+    from curate.audit import audit_dataset, read_notes
     from curate.findings import open_findings
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
     table = audit_dataset(folder, read_spec(folder))
+    for note in read_notes(folder):
+        warn(note)
     counts = issue_counts(table, open_findings(folder, table))
     if json:
         print_json({"findings": {row["issue"]: row["found"] for row in counts}, "issues": counts})
@@ -126,8 +128,8 @@ def decide(
     if len(rest) not in (0, 2, 3):
         raise Problem(f"Expected [DATASET] SAMPLE ACTION [LABEL], found {' '.join(rest)!r}.")
     if rest:
-        sample, action, *label = rest
-        made = [decide_sample(folder, spec, sample, action, *label, reason=reason)]
+        label = rest[2] if len(rest) == 3 else ""
+        made = [decide_sample(folder, spec, rest[0], rest[1], label, reason)]
     else:
         made = accept_findings(folder, spec, accept, max_score) if accept else apply_policy(folder, spec)
     print_decisions(made, json)

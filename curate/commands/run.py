@@ -78,9 +78,11 @@ def _curate(
         counts = scan_dataset(dataset, spec, workers).counts()
     tell(accounting(counts))
     with clock("audit"):
-        from curate.audit import audit_dataset
+        from curate.audit import audit_dataset, read_notes
 
         table = audit_dataset(dataset, spec)
+    for note in read_notes(dataset):
+        tell(note)
     issues = {str(name): int(count) for name, count in table.groupby("issue")["is_issue"].sum().items()}
     tell("findings: " + (", ".join(f"{count:,} {name}" for name, count in issues.items() if count) or "none"))
     return counts, issues

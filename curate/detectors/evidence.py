@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from curate.spec import Spec
-from curate.tables import FINDINGS, empty, shaped
+from curate.tables import FINDINGS, LOCATIONS, empty, shaped
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Evidence:
         Gives the ``(N, D)`` embeddings of N sample ids.
     read_thumbnails
         Gives the encoded thumbnail of each sample id.
+    locations
+        One row a file, as the scan wrote them; byte copies and unreadable files are told apart by it.
     cache
         Where a detector may keep work between runs; None for nowhere.
     notes
@@ -40,6 +42,7 @@ class Evidence:
     votes: pd.DataFrame
     embed: Callable[[Sequence[str]], np.ndarray]
     read_thumbnails: Callable[[Sequence[str]], dict[str, bytes]]
+    locations: pd.DataFrame = field(default_factory=partial(empty, LOCATIONS))
     cache: Path | None = None
     notes: list[str] = field(default_factory=list)
 

@@ -9,14 +9,18 @@ import pandas as pd
 
 from curate.detectors.evidence import Evidence, findings_table
 
-DETECTOR = "quality-v1"
+DETECTOR = "quality-v2"
 SHARP = 25.0  # deviation of the Laplacian (0..255) of an ordinary photo: half of 2,500 are above 22
-ODD_AREA = 10.0  # times larger or smaller than the median
 
 
 def find_unreadable(evidence: Evidence) -> pd.DataFrame:
-    """Return every sample: score 0 and the decoder's reason where there is no picture, else 1."""
-    samples = evidence.samples
+    """Return every sample: score 0 and the decoder's reason where there is no picture, else 1.
+
+    Here alone each file has its row: empty files are one content, and all of them have to be found.
+    """
+    files = evidence.locations.query("status == 'unreadable'")[["sample_id", "path", "reason"]]
+    others = evidence.samples[~evidence.samples["sample_id"].isin(files["sample_id"])]
+    samples = pd.concat([others[["sample_id", "path", "reason"]], files], ignore_index=True)
     broken = samples["reason"] != ""
     return findings_table(
         samples,
@@ -80,19 +84,16 @@ def find_low_information(evidence: Evidence) -> pd.DataFrame:
 
 
 def find_odd_size(evidence: Evidence) -> pd.DataFrame:
-    """Score: below 0.5 when the shorter side is too short, or the area is 10 times off the median area."""
+    """Score: the shorter side over twice the fewest pixels that it should have."""
     rows = evidence.readable
-    area = (rows["width"] * rows["height"]).astype(float).clip(lower=1)
-    usual = float(area.median()) if len(area) else 1.0
-    off = np.minimum(area / usual, usual / area)
     shorter = np.minimum(rows["width"], rows["height"])
-    score = np.minimum(shorter / (2 * max(evidence.spec.audit.odd_size, 1)), off * ODD_AREA / 2)
+    score = shorter / (2 * max(evidence.spec.audit.odd_size, 1))
     return _rows(
         evidence,
         "odd_size",
         score,
         score < 0.5,
-        lambda row: f"{row.width} x {row.height} pixels; the median area is {usual:,.0f} pixels",
+        lambda row: f"{row.width} x {row.height} pixels; the shorter side should have {evidence.spec.audit.odd_size}",
     )
 
 

@@ -34,7 +34,10 @@ def describe(name: str, recipe: str, summary: dict[str, Any], again: float) -> d
     return {
         "set": name,
         "recipe": recipe,
-        **{stage: summary["seconds"].get(stage, 0.0) for stage in ("scan", "audit", "build", "train", "compare", "report")},
+        **{
+            stage: summary["seconds"].get(stage, 0.0)
+            for stage in ("scan", "audit", "build", "train", "compare", "report")
+        },
         "second run": again,
         "accuracy (95 % interval)": "; ".join(
             f"{model} {one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})" for model, one in accuracy.items()
@@ -53,7 +56,8 @@ def main() -> None:
                 summary, again = measure(open_dataset(Path(folder) / name), recipe)
                 rows.append(describe(name, recipe, summary, again))
             counts = {issue: count for issue, count in summary["findings"].items() if count}
-            found.append(f"- {name}: {summary['samples']:,} samples; {counts}. {(summary['comparison'] or {}).get('verdict', '')}")
+            verdict = (summary["comparison"] or {}).get("verdict", "")
+            found.append(f"- {name}: {summary['samples']:,} samples; {counts}. {verdict}")
     write_section(
         "Main job",
         "`curate run` on real photos, one run each, seconds by stage. The second recipe finds scan and audit done.\n\n"

@@ -69,7 +69,9 @@ def main() -> None:
             "max": max(times),
             "images/s": round(len(files) / statistics.median(times)),
         }
-        for name, times in zip(("first scan", "second scan", "one open a measure"), zip(*rounds, strict=True), strict=True)
+        for name, times in zip(
+            ("first scan", "second scan", "one open a measure"), zip(*rounds, strict=True), strict=True
+        )
     ]
     ratio = statistics.median(plain / first for first, _, plain in rounds)
     write_section(

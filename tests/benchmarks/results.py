@@ -29,7 +29,9 @@ def read_arguments(description: str) -> argparse.Namespace:
 def expect_data(folder: Path) -> Path:
     """Return ``folder``, or stop with a sentence when the real images are not on this machine."""
     if not folder.is_dir():
-        raise SystemExit(f"No real images at {folder}: name their place with --data or SPECURATE_DATA. Nothing measured.")
+        raise SystemExit(
+            f"No real images at {folder}: name their place with --data or SPECURATE_DATA. Nothing measured."
+        )
     return folder
 
 

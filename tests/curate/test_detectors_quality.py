@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from curate.detectors.evidence import Evidence
 from curate.detectors.outlier import compute_company
 from curate.measure import measure_content
 from curate.spec import Images, Source, Spec
-from curate.tables import SAMPLES, VOTES, empty, shaped
+from curate.tables import LOCATIONS, SAMPLES, VOTES, empty, shaped
 
 CHECKS = ("dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale")
 
@@ -90,3 +91,15 @@ def test_a_copy_is_no_company() -> None:
     similarities = np.array([[1.0, 0.2], [1.0, 0.2], [0.9, 0.2], [0.9, 0.2]])
     likeness, _ = compute_company(indices, similarities, np.array([0, 0, 2, 3]))
     assert likeness[0] == pytest.approx(0.2)
+
+
+def test_each_unreadable_file_has_its_row() -> None:
+    """Two empty files are one content in two places; both must be found."""
+    evidence = gather([ordinary(), b""])
+    empty_id = evidence.samples["sample_id"].iloc[1]
+    files = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "sample_id": empty_id, "status": "unreadable", "reason": "empty"})
+    found = DETECTORS["unreadable"](
+        replace(evidence, locations=shaped(files.reindex(columns=list(LOCATIONS)), LOCATIONS))
+    )
+    assert found.loc[found["is_issue"], "path"].tolist() == ["a.jpg", "b.jpg"]
+    assert len(found) == 3

@@ -61,7 +61,12 @@ def test_only_what_is_new_is_decoded(scanned, monkeypatch):
     from curate import scan as module
 
     real = module.measure_content
-    monkeypatch.setattr(module, "measure_content", lambda content, policy: decoded.append(1) or real(content, policy))
+
+    def counted(content, policy):
+        decoded.append(1)
+        return real(content, policy)
+
+    monkeypatch.setattr(module, "measure_content", counted)
     again = scan_dataset(dataset, spec)
     assert sum(decoded) == 1  # the new one; the renamed one is known by its content
     assert len(again.samples) == len(first.samples) + 1

@@ -56,7 +56,9 @@ def test_no_rows():
 def test_growth_moves_nothing_old_and_never_splits_a_group(steps, seed):
     """New samples come, alone or as copies of old ones; old samples stay; the lock alone repeats the result."""
     recipe = RECIPE.model_copy(update={"seed": seed})
-    table, old, pins = samples(0), {}, {}
+    table = samples(0)
+    old: dict[str, str] = {}
+    pins: dict[str, str] = {}
     for number, joins in steps:
         # ids count down, so that a newcomer often becomes the smallest id of its group
         ids = [f"{10_000 - len(table) - place:020x}" for place in range(number)]
