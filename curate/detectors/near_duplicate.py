@@ -6,19 +6,18 @@ into strangers or two look-alikes into copies.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from curate.cache import ContentCache
 from curate.detectors.evidence import Evidence, findings_table
 from curate.engine import available_processors, batched
 from curate.progress import track
+from curate.thumbnails import decode_thumbnail
 
 DETECTOR = "near_duplicate-v1"
 HAMMING = 10  # bits of 64 between perceptual hashes
@@ -191,8 +190,7 @@ def _compare_chunks(
 
 
 def _read_grey(content: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(content), formats=["JPEG", "PNG"]) as image:
-        return np.asarray(image.convert("L"))
+    return np.asarray(decode_thumbnail(content).convert("L"))
 
 
 def _kind(mirrored: bool, shared: float) -> str:
