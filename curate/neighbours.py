@@ -37,6 +37,30 @@ def compute_neighbours(embeddings: np.ndarray, k: int) -> tuple[np.ndarray, np.n
     return _without_self(indices.astype(np.int64), similarities.astype(np.float64), k)
 
 
+def compute_hash_neighbours(codes: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest 64-bit hashes ``among`` ``(M,)`` uint64 of each of ``codes`` ``(N,)``, itself included.
+
+    Returns
+    -------
+    indices into ``among`` ``(N, min(k, M))`` and Hamming distances 0..64 of the same shape, nearest first.
+
+    >>> compute_hash_neighbours(np.array([0b0111], np.uint64), np.array([0, 0b0011], np.uint64), 1)
+    (array([[1]]), array([[1]], dtype=int32))
+    """
+    if not len(among):
+        return np.zeros((len(codes), 0), np.int64), np.zeros((len(codes), 0), np.int32)
+    import faiss
+
+    index = faiss.IndexBinaryFlat(64)
+    index.add(_as_bytes(among))
+    distances, indices = index.search(_as_bytes(codes), min(k, len(among)))
+    return indices, distances
+
+
+def _as_bytes(codes: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(codes).view(np.uint8).reshape(-1, 8)
+
+
 def _build_index(embeddings: np.ndarray) -> Any:
     import faiss
 

@@ -16,6 +16,7 @@ import pandas as pd
 from curate.cache import ContentCache
 from curate.detectors.evidence import Evidence, findings_table
 from curate.engine import available_processors, batched
+from curate.neighbours import compute_hash_neighbours
 from curate.progress import track
 from curate.thumbnails import decode_thumbnail
 
@@ -110,18 +111,9 @@ def _same_pixels(rows: pd.DataFrame) -> Iterable[tuple[int, int]]:
 
 def _near_hashes(rows: pd.DataFrame, k: int) -> Iterable[tuple[int, int]]:
     """The k nearest by perceptual hash, also mirrored, within ``HAMMING`` bits."""
-    import faiss
-
-    if len(rows) < 2:
-        return
-    plain, mirrored = (
-        np.ascontiguousarray(rows[name].to_numpy(np.uint64)).view(np.uint8).reshape(-1, 8)
-        for name in ("phash", "phash_mirrored")
-    )
-    index = faiss.IndexBinaryFlat(64)
-    index.add(plain)
+    plain, mirrored = (rows[name].to_numpy(np.uint64) for name in ("phash", "phash_mirrored"))
     for codes in (plain, mirrored):
-        distances, others = index.search(codes, min(k + 1, len(rows)))
+        others, distances = compute_hash_neighbours(codes, plain, k + 1)
         for row, column in np.argwhere(distances <= HAMMING):
             yield from _ordered(int(row), int(others[row, column]))
 
