@@ -103,8 +103,8 @@ def _why_excluded(row: Any, has_votes: bool) -> str:
 def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Assignment:
     """Return the split of every readable sample: those of the version before stay where they were."""
     readable = rows[rows["reason"] == ""].assign(label=lambda one: one["label"].where(one["excluded"] == "", ""))
-    latest = latest_version(dataset)
-    before = read_manifest(dataset, latest) if latest else None
+    current = current_version(dataset)
+    before = read_manifest(dataset, current) if current else None
     old = {} if before is None else dict(zip(before["sample_id"], before["split"], strict=True))
     pins = read_json(dataset.lock).get("splits", {}) if dataset.lock.is_file() else {}
     return assign_splits(readable, spec.split, pins, old)
@@ -117,9 +117,14 @@ def version_digest(manifest: pd.DataFrame, spec: Spec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def latest_version(dataset: DatasetFolder) -> str:
-    """Return the id of the newest version, '' when none was built."""
-    return (numbered(dataset.versions, "v") or [""])[-1]
+def current_version(dataset: DatasetFolder) -> str:
+    """Return the id of the version that the last build gave, as ``dataset.lock`` says; '' when none was built.
+
+    It is not always the newest: when decisions are taken back, a build gives an older version again.
+    """
+    known = numbered(dataset.versions, "v")
+    locked = read_json(dataset.lock)["version"]["id"] if dataset.lock.is_file() else ""
+    return locked if locked in known else (known or [""])[-1]
 
 
 def read_version(dataset: DatasetFolder, version: str) -> dict[str, Any]:
@@ -198,7 +203,7 @@ def sources_digest(scan: Scan) -> str:
 
 def _write_version(dataset: DatasetFolder, manifest: pd.DataFrame, record: dict[str, Any]) -> dict[str, Any]:
     """Make the folder under a temporary name and rename it: a version is there whole or not at all."""
-    parent, version = latest_version(dataset), next_id(dataset.versions, "v")
+    parent, version = current_version(dataset), next_id(dataset.versions, "v")
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = {"id": version, "parent": parent, "created": created, **record}
     making = dataset.versions / f".{version}-{os.getpid()}"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from curate.build import latest_version, read_manifest
+from curate.build import current_version, read_manifest
 from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.findings import open_findings
@@ -28,14 +28,14 @@ class Rule:
 
 
 def check_dataset(dataset: DatasetFolder, spec: Spec) -> list[Rule]:
-    """Return each rule of the spec's ``check:`` with how the newest version meets it.
+    """Return each rule of the spec's ``check:`` with how the current version meets it.
 
     Raises
     ------
     Problem
         When no version was built yet.
     """
-    version = latest_version(dataset)
+    version = current_version(dataset)
     if not version:
         raise Problem(f"There is no version to check yet. Run `curate build {dataset.path}` first.")
     unreadable = read_scan(dataset).counts()["unreadable"]

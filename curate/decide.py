@@ -7,6 +7,7 @@ suggested and a policy accepted would let the model write its own exam.
 from __future__ import annotations
 
 import getpass
+from collections.abc import Set as AbstractSet
 
 import pandas as pd
 
@@ -19,53 +20,88 @@ from curate.scan import Scan, read_scan
 from curate.spec import AcceptBelow, Policy, Spec
 from curate.tables import read_table
 
+GONE = ("dropped", "merged into a near copy")  # what `resolve_labels` says of samples that left
+
 
 def apply_policy(dataset: DatasetFolder, spec: Spec) -> list[Decision]:
     """Write the decisions that the spec's ``policy:`` makes of the open findings, and return them."""
-    scan, findings = read_scan(dataset), read_findings(dataset)
+    scan, findings = read_scan(dataset), open_findings(dataset)
     rows = _with_splits(dataset, scan, spec)
-    proposals = propose_decisions(open_findings(dataset, findings), scan, _keepers(dataset), rows, spec.policy)
+    held = held_samples(read_decisions(dataset.decisions))
+    proposals = propose_decisions(findings, scan, _groups(dataset), rows, spec.policy, held)
     return append_decisions(dataset.decisions, proposals) if proposals else []
 
 
+def held_samples(decisions: list[Decision]) -> set[str]:
+    """Return the samples that a person said stay: no policy takes them out for another reason afterwards."""
+    return {one.sample_id for one in decisions if one.tool != "policy" and one.action in ("keep", "undrop")}
+
+
 def propose_decisions(
-    findings: pd.DataFrame, scan: Scan, keepers: pd.Series, rows: pd.DataFrame, policy: Policy
+    findings: pd.DataFrame,
+    scan: Scan,
+    groups: pd.DataFrame,
+    rows: pd.DataFrame,
+    policy: Policy,
+    held: AbstractSet[str] = frozenset(),
 ) -> list[Decision]:
     """Return what ``policy`` decides of open ``findings``, without writing anything.
 
     Parameters
     ----------
-    keepers
-        The sample that stays of each near-duplicate group's members, indexed by sample_id.
+    groups
+        Columns ``sample_id, group_id, keeper``: the near-duplicate groups.
     rows
-        Columns ``sample_id, label, split`` as they are now.
+        Columns ``sample_id, label, split, excluded`` as they are now.
+    held
+        Samples that a person said stay.
     """
     label = dict(zip(rows["sample_id"], rows["label"], strict=True))
     split = dict(zip(rows["sample_id"], rows["split"], strict=True))
     pixels = dict(zip(scan.samples["sample_id"], scan.samples["pixel_hash"], strict=True))
     conflicts = set(findings.loc[findings["issue"] == "label_conflict", "sample_id"])
-    decisions, gone = [], set()
-    for row in findings.itertuples():
-        keeper = str(keepers.get(row.sample_id, ""))
-        is_exact = bool(keeper) and pixels.get(row.sample_id) == pixels.get(keeper)
-        action, new_label = _by_policy(row, policy, keeper, is_exact, row.sample_id in conflicts)
-        if action == "relabel" and (split.get(row.sample_id) == "test" or label.get(row.sample_id) == new_label):
-            continue
-        if not action or row.sample_id in gone:
-            continue
-        if action in ("drop", "merge"):
-            gone.add(row.sample_id)
-        decisions.append(_decision(row, action, new_label, label.get(row.sample_id, ""), "policy", "policy"))
+    decisions, gone = [], set(rows.loc[rows["excluded"].isin(GONE), "sample_id"])
+    # Copies come last: which of them stays is only known when it is known which of them are left out.
+    copies = findings["issue"] == "near_duplicate"
+    for part in (findings[~copies], findings[copies]):
+        keepers = find_keepers(groups, scan.samples, gone)
+        for row in part.itertuples():
+            keeper, before = keepers.get(row.sample_id, ""), label.get(row.sample_id, "")
+            is_exact = pixels.get(row.sample_id) == pixels.get(keeper)
+            disagree = row.sample_id in conflicts or before not in ("", label.get(keeper, ""))
+            action, new_label = _by_policy(row, policy, keeper, is_exact, disagree)
+            if action == "relabel" and (split.get(row.sample_id) == "test" or before == new_label):
+                continue
+            if not action or row.sample_id in gone or (action in ("drop", "merge") and row.sample_id in held):
+                continue
+            if action in ("drop", "merge"):
+                gone.add(row.sample_id)
+            decisions.append(_decision(row, action, new_label, before, "policy", "policy"))
     return decisions
 
 
-def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, has_conflict: bool) -> tuple[str, str]:
+def find_keepers(groups: pd.DataFrame, samples: pd.DataFrame, gone: AbstractSet[str] = frozenset()) -> dict[str, str]:
+    """Return the sample that stays of each sample's near-duplicate group: the audit's, or the next best if it is gone.
+
+    Members of a group of which nothing is left have none: merging them into what is gone would lose the picture.
+    """
+    left = groups[~groups["sample_id"].isin(gone)]
+    left = left.assign(chosen=left["sample_id"] == left["keeper"])
+    sizes = samples[["sample_id", "bytes"]].assign(pixels=samples["width"] * samples["height"])
+    order = ["chosen", "pixels", "bytes", "sample_id"]
+    best = left.merge(sizes, on="sample_id").sort_values(order, ascending=[False, False, False, True])
+    keeper = best.drop_duplicates("group_id").set_index("group_id")["sample_id"].to_dict()
+    members = zip(groups["sample_id"], groups["group_id"], strict=True)
+    return {sample_id: keeper[group] for sample_id, group in members if group in keeper}
+
+
+def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, disagree: bool) -> tuple[str, str]:
     """Return the action and its label that the policy takes on one finding; '' to leave it to a person."""
     issue, sample_id = row.issue, row.sample_id  # type: ignore[attr-defined]
     if issue == "near_duplicate":
         rule = policy.exact_duplicates if is_exact else policy.near_duplicates
         # Copies with different labels: merging them would hide the question which label is right.
-        takes = rule != "review" and keeper not in ("", sample_id) and not has_conflict
+        takes = rule != "review" and keeper not in ("", sample_id) and not disagree
         return ("merge", keeper) if takes else ("", "")
     if issue == "label_error":
         accept = policy.label_error
@@ -89,12 +125,15 @@ def accept_findings(
     chosen = open_findings(dataset, findings)
     chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
     labels = dict(zip(*_labels_now(dataset, spec), strict=True))
-    keepers = _keepers(dataset)
+    gone = set(fold_decisions(read_decisions(dataset.decisions)).query("dropped")["sample_id"])
+    keepers = find_keepers(_groups(dataset), read_scan(dataset).samples, gone)
     decisions = []
     for row in chosen.itertuples():
         action = row.suggested_action if row.suggested_action in ACTIONS else ""
-        new_label = str(keepers.get(row.sample_id, "")) if action == "merge" else row.suggested_label
-        if action and not (action == "relabel" and not new_label):
+        new_label = keepers.get(row.sample_id, "") if action == "merge" else row.suggested_label
+        if new_label == row.sample_id:  # the copy that was to stay is gone: this one stays in its place
+            action = "keep"
+        if action and not (action in ("relabel", "merge") and not new_label):
             before = labels.get(row.sample_id, "")
             decisions.append(_decision(row, action, new_label, before, actor or current_user(), "decide"))
     if len(chosen) and not decisions:
@@ -127,7 +166,7 @@ def decide_sample(
     if action == "relabel" and label not in spec.classes:
         raise Problem(f"Expected a class of {dataset.spec} ({', '.join(spec.classes)}), found {label or 'none'!r}.")
     if action == "merge":
-        label = find_sample(scan, label)
+        label = _expect_staying(dataset, sample_id, find_sample(scan, label))
     before = dict(zip(*_labels_now(dataset, spec), strict=True)).get(sample_id, "")
     decision = Decision(
         actor=actor or current_user(),
@@ -140,6 +179,15 @@ def decide_sample(
         before=before,
     )
     return append_decisions(dataset.decisions, [decision])[0]
+
+
+def _expect_staying(dataset: DatasetFolder, sample_id: str, keeper: str) -> str:
+    """Return ``keeper`` if a sample can be merged into it: merged into each other, two copies would both be gone."""
+    gone = set(fold_decisions(read_decisions(dataset.decisions)).query("dropped")["sample_id"])
+    if keeper == sample_id or keeper in gone:
+        why = "is the sample itself" if keeper == sample_id else "was dropped or merged before"
+        raise Problem(f"Expected a sample that stays, but {keeper} {why}. Name another, or `undrop` it first.")
+    return keeper
 
 
 def _finding_answered(dataset: DatasetFolder, sample_id: str, action: str) -> str:
@@ -192,9 +240,8 @@ def _decision(row: object, action: str, label: str, before: str, actor: str, too
     )
 
 
-def _keepers(dataset: DatasetFolder) -> pd.Series:
-    groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
-    return groups.set_index("sample_id")["keeper"]
+def _groups(dataset: DatasetFolder) -> pd.DataFrame:
+    return read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
 
 
 def _labels_now(dataset: DatasetFolder, spec: Spec) -> tuple[pd.Series, pd.Series]:

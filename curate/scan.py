@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from curate.thumbnails import thumbnail_cache
 BATCH = 32  # files a task: small enough that Ctrl-C answers at once
 FLUSH = 16  # batches a shard: what a kill can cost is 512 images
 TABLES = ("samples", "locations", "votes", "metadata")
+KEPT = ("files-v1", "review")  # not made of pixels; `review` tells edits in the App that were not pulled yet
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def scan_dataset(dataset: DatasetFolder, spec: Spec, workers: int | None = None,
     """
     found = find_files(dataset, spec)
     _forget_other_policy(dataset, spec.images)
-    ids = _read_files(dataset, found, spec.images, workers, engine)
+    ids, lost = _read_files(dataset, found, spec.images, workers, engine)
+    found = [replace(row, reason=lost.get(str(row.file), row.reason)) for row in found]
     scan = _tabulate(dataset, found, ids, _measures(dataset))
     for name in TABLES:
         write_table(dataset.cache / f"{name}.parquet", getattr(scan, name))
@@ -85,38 +87,55 @@ def _forget_other_policy(dataset: DatasetFolder, policy: Images) -> None:
     if stored.is_file() and read_json(stored) == policy.model_dump():
         return
     for child in dataset.cache.iterdir() if dataset.cache.is_dir() else ():
-        if child.is_dir() and child.name != "files-v1":
+        if child.is_dir() and child.name not in KEPT:
             shutil.rmtree(child)
     write_json(stored, policy.model_dump())
 
 
 def _read_files(
     dataset: DatasetFolder, found: list[FoundFile], policy: Images, workers: int | None, engine: str
-) -> dict[str, str]:
-    """Return the sample id of each file that can be opened, reading only what is not known yet."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the sample id of each file that can be opened, and of the others why not; reads only what is not known.
+
+    That a file could not be opened is not kept: the next scan tries again.
+    """
     wanted = {str(row.file): row for row in found if not row.ignored and not row.reason}
-    keys = {name: _file_key(row.file) for name, row in wanted.items()}
+    keys = {name: _file_key(row.file, _shown(dataset, row.file)) for name, row in wanted.items()}
     cache = _known_files(dataset)
     known = cache.read()
     ids = dict(zip(known["file_key"], known["sample_id"], strict=True)) if len(known) else {}
-    measured = _measures(dataset).keys()
+    measured, lost = _measured(dataset), {}
     ids = {key: sample_id for key, sample_id in ids.items() if sample_id in measured}
     todo = [name for name in wanted if keys[name] not in ids]
     task = partial(_read_batch, policy=policy, measured=frozenset(measured))
     results = map_batches(task, batched(todo, BATCH), workers, engine)
     with contextlib.closing(results):
         for rows in _in_shards(track(results, len(todo), "scan"), FLUSH):
-            ids.update(_keep(dataset, cache, rows, keys))
-    return {name: ids[keys[name]] for name in wanted if keys[name] in ids}
+            lost.update({row.file: row.lost for row in rows if row.lost})
+            ids.update(_keep(dataset, cache, [row for row in rows if not row.lost], keys))
+    return {name: ids[keys[name]] for name in wanted if keys[name] in ids}, lost
 
 
-def _file_key(file: Path) -> str:
-    """Name, size and times: when they are as before, so is the content (as git and make assume)."""
+def _measured(dataset: DatasetFolder) -> set[str]:
+    """Return the contents that need no second decoding: unreadable, or with the thumbnail that later stages want."""
+    known = _measures(dataset).read(columns=["sample_id", "reason"])
+    if not len(known):
+        return set()
+    return set(known.loc[known["reason"] != "", "sample_id"]) | (
+        thumbnail_cache(dataset).keys() & set(known["sample_id"])
+    )
+
+
+def _file_key(file: Path, name: str) -> str:
+    """Name, size and times: when they are as before, so is the content (as git and make assume).
+
+    ``name`` is seen from the dataset, so that it does not matter from where the command is run.
+    """
     try:
         state = file.stat()
     except OSError:
-        return f"{file}|gone"
-    return f"{file}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}"
+        return f"{name}|gone"
+    return f"{name}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,7 @@ class _Read:
     sample_id: str
     measures: dict[str, object] | None = None
     thumbnail: bytes = b""
+    lost: str = ""  # why there is no content
 
 
 def _read_batch(files: list[str], policy: Images, measured: frozenset[str]) -> list[_Read]:
@@ -136,20 +156,15 @@ def _read_file(file: Path, policy: Images, measured: frozenset[str]) -> _Read:
     try:
         size = file.stat().st_size
         if size > LARGEST_FILE:
-            return _no_content(file, f"{size:,} bytes; files over {LARGEST_FILE:,} are not read")
+            return _Read(str(file), "", lost=f"{size:,} bytes; files over {LARGEST_FILE:,} are not read")
         content = file.read_bytes()
     except OSError as error:
-        return _no_content(file, f"cannot be opened: {error.strerror}")
+        return _Read(str(file), "", lost=f"cannot be opened: {error.strerror}")
     sample_id = hashlib.sha256(content).hexdigest()[:20]
     if sample_id in measured:
         return _Read(str(file), sample_id)
     measures, thumbnail = measure_content(content, policy)
     return _Read(str(file), sample_id, measures, thumbnail)
-
-
-def _no_content(file: Path, reason: str) -> _Read:
-    measures, _ = measure_content(b"", Images())
-    return _Read(str(file), id_without_content(str(file)), {**measures, "reason": reason})
 
 
 def id_without_content(name: str) -> str:
@@ -160,11 +175,16 @@ def id_without_content(name: str) -> str:
 def _in_shards(results: Iterator[list[_Read]], size: int) -> Iterator[list[_Read]]:
     """Join ``size`` batches; what is read when the run is interrupted is still handed on."""
     rows: list[_Read] = []
-    for count, batch in enumerate(results, 1):
-        rows.extend(batch)
-        if count % size == 0:
+    try:
+        for count, batch in enumerate(results, 1):
+            rows.extend(batch)
+            if count % size == 0:
+                yield rows
+                rows = []
+    except KeyboardInterrupt:
+        if rows:
             yield rows
-            rows = []
+        raise
     if rows:
         yield rows
 
@@ -207,7 +227,7 @@ def _locations(
     for row in {(one.source, one.path): one for one in reversed(found)}.values():
         sample_id = ids.get(str(row.file), "") if not row.ignored else ""
         if not row.ignored and not sample_id:
-            sample_id = id_without_content(str(row.file))
+            sample_id = id_without_content(_shown(dataset, row.file))
         reason = row.ignored or row.reason or reasons.get(sample_id, "")
         rows.append((row.source, row.path, row.file, row.label, row.split, sample_id, bool(row.ignored), reason))
     table = []
@@ -233,20 +253,18 @@ def _votes(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
 
 def _samples(measures: pd.DataFrame, located: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     held = located[located["status"] != "ignored"]
+    held = held.assign(rank=held["split"].map({name: place for place, name in enumerate(("", *SPLITS))}))
     files = held.groupby("sample_id").agg(
         path=("path", "first"),
         source=("source", "first"),
         locations=("path", "size"),
-        given_split=("split", _strictest),
+        rank=("rank", "max"),
     )
+    # Of the splits that the copies of one content came with, the one that must not be trained on.
+    files["given_split"] = files["rank"].map(dict(enumerate(("", *SPLITS))))
     samples = measures.merge(files, left_on="sample_id", right_index=True)
     samples["given_label"] = samples["sample_id"].map(given_labels(votes))
     return shaped(samples.sort_values("sample_id"), SAMPLES)
-
-
-def _strictest(splits: pd.Series) -> str:
-    """Of the splits that the copies of one content came with, the one that must not be trained on."""
-    return max(splits, key=("", *SPLITS).index)
 
 
 def given_labels(votes: pd.DataFrame) -> pd.Series:
@@ -258,13 +276,14 @@ def given_labels(votes: pd.DataFrame) -> pd.Series:
         return pd.Series(dtype="str")
     counts = votes.drop_duplicates(["sample_id", "label", "voter"]).groupby(["sample_id", "label"]).size()
     top = counts[counts == counts.groupby("sample_id").transform("max")].reset_index()
-    return top.groupby("sample_id")["label"].agg(lambda labels: labels.iloc[0] if len(labels) == 1 else "")
+    top["label"] = top["label"].where(~top["sample_id"].duplicated(keep=False), "")
+    return top.drop_duplicates("sample_id").set_index("sample_id")["label"]
 
 
 def _metadata(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
     ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
     rows = [
-        {"sample_id": ids[row.source, row.path], "path": row.path, **dict(row.metadata)}
+        {**dict(row.metadata), "sample_id": ids[row.source, row.path], "path": row.path}
         for row in found
         if row.metadata
     ]

@@ -128,7 +128,10 @@ def why_ignored(file: Path, root: Path) -> str:
     if printed(str(file)) != str(file):
         return "its name is not valid Unicode; rename it"
     if file.is_symlink():
-        target = file.resolve()
+        try:
+            target = file.resolve()
+        except RuntimeError:  # before Python 3.13
+            return "link to itself"
         if not target.is_relative_to(root.resolve()):
             return "link out of the source"
         if not target.is_file():
@@ -161,7 +164,7 @@ def _csv_files(path: Path, source: Source) -> Iterator[FoundFile]:
     seen: dict[tuple[str, str], tuple[str, int]] = {}
     for number, row in read_csv_rows(path):
         label = row.pop("label", "").strip()
-        found = _csv_row(path, number, row, source.labels.get(label, label))
+        found = _csv_row(path, number, row, label, source)
         before, line = seen.setdefault((found.path, found.voter), (found.label, number))
         if before != found.label:
             raise Problem(
@@ -195,7 +198,7 @@ def read_csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise Problem(f"{path}: expected a CSV file in UTF-8, but {error}. Save it again as CSV UTF-8.") from None
 
 
-def _csv_row(path: Path, number: int, row: dict[str, str], label: str) -> FoundFile:
+def _csv_row(path: Path, number: int, row: dict[str, str], label: str, source: Source) -> FoundFile:
     name, split, annotator = (
         row.pop("path").strip(),
         row.pop("split", "").strip().lower(),
@@ -204,9 +207,9 @@ def _csv_row(path: Path, number: int, row: dict[str, str], label: str) -> FoundF
     split = SPLIT_FOLDERS.get(split, split)
     if split and split not in SPLITS:
         raise Problem(f"{path}:{number}: expected split {', '.join(SPLITS)} or nothing, found {split!r}.")
-    file = path.parent / name
+    file, label = path.parent / name, source.labels.get(label, label)
     voter = f"csv:{annotator or path.stem}" if label else ""
-    found = FoundFile(name, file, path.name, label, voter, split, metadata=tuple(sorted(row.items())))
+    found = FoundFile(name, file, source.path, label, voter, split, metadata=tuple(sorted(row.items())))
     if not name or "\0" in name or Path(name).is_absolute() or not file.resolve().is_relative_to(path.parent.resolve()):
         return replace(found, ignored=f"{path.name}:{number}: outside the folder of the CSV")
     if not file.is_file():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from curate.build import Version, build_version, latest_version, read_manifest
+from curate.build import Version, build_version, current_version, read_manifest
 from curate.dataset import DatasetFolder, numbered
 from curate.files import Problem, read_json, write_json
 from curate.spec import Spec
@@ -90,7 +90,7 @@ def _curate(
 
 def _build(dataset: DatasetFolder, spec: Spec, clock: Clock, tell: Callable[[str], None]) -> Version:
     with clock("build"):
-        if not latest_version(dataset):
+        if not current_version(dataset):
             first = build_version(dataset, spec, use_decisions=False)
             tell(f"{first.id} {first.digest[:12]}: {len(first.manifest):,} samples, the sources as given")
         from curate.decide import apply_policy

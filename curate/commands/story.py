@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import Any
 
 import curate
-from curate.build import latest_version, read_manifest, read_version
+from curate.build import current_version, read_manifest, read_version
 from curate.commands.issues import collect_issues
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, read_decisions
@@ -105,8 +105,8 @@ def collect_decisions(decisions: Sequence[Decision], scan: Scan | None) -> dict[
 
 
 def collect_version(dataset: DatasetFolder) -> dict[str, Any] | None:
-    """Return the newest version's record and what changed since its parent; None before a build."""
-    version = latest_version(dataset)
+    """Return the current version's record and what changed since its parent; None before a build."""
+    version = current_version(dataset)
     if not version:
         return None
     record = read_version(dataset, version)
@@ -209,7 +209,7 @@ def _settings(spec: Spec) -> dict[str, str]:
 
 def _commands(dataset: DatasetFolder) -> list[tuple[str, str]]:
     folder = shlex.quote(str(dataset.path))
-    version = latest_version(dataset) or "v1"
+    version = current_version(dataset) or "v1"
     return [
         (f"curate review {folder}", "look at the suspects in the FiftyOne App, correct labels there"),
         (f"curate review {folder} --pull", "bring what was changed in the App back as decisions"),

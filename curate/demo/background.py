@@ -55,7 +55,7 @@ def draw_room(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[i
     draw.rectangle((0, horizon - height // 28, width, horizon), fill=_shade(rng, (236, 230, 222), 8))
     x, y, side = int(rng.integers(0, width)), horizon // 6, width // 5
     draw.rectangle((x - side, y, x + side, y + horizon // 2), fill=_shade(rng, (232, 228, 220), 8))
-    edge = max(2, side // 9)
+    edge = min(max(2, side // 9), horizon // 4)  # a low wall leaves no more
     draw.rectangle(
         (x - side + edge, y + edge, x + side - edge, y + horizon // 2 - edge), fill=_shade(rng, _pick(rng, WALLS), 30)
     )

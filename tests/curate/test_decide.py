@@ -112,3 +112,59 @@ def test_wrong_words_are_a_sentence_and_nothing_is_written(grouped, words, said)
     with pytest.raises(Problem, match=said):
         decide_sample(dataset, spec, *words)
     assert read_decisions(dataset.decisions) == []
+
+
+def copies_of(scan, sizes):
+    """One near-duplicate group of the first samples of one class, and its findings."""
+    ids = scan.samples.loc[scan.samples["given_label"] == "disc", "sample_id"].tolist()[:sizes]
+    return ids, [{"sample_id": one, "issue": "near_duplicate", "group_id": ids[0]} for one in ids]
+
+
+def test_copies_are_not_merged_into_one_that_is_gone(grouped):
+    dataset, spec, scan = grouped
+    ids, copies = copies_of(scan, 3)
+    write_groups(dataset, scan, dict.fromkeys(ids, ids[0]))
+    write_findings(dataset, *copies)
+    decide_sample(dataset, spec, ids[0], "drop", actor="ann")
+    (made,) = apply_policy(dataset, spec)
+    assert {made.sample_id, made.label} == set(ids[1:]) and made.action == "merge"
+    assert set(build_version(dataset, spec).manifest["sample_id"]) & set(ids) == {made.label}
+
+
+@pytest.mark.parametrize("issue", ["low_information", "outlier"])  # before and after near_duplicate by name
+def test_a_policy_does_not_merge_into_what_it_drops_at_the_same_time(grouped, issue):
+    dataset, spec, scan = grouped
+    ids, copies = copies_of(scan, 2)
+    write_groups(dataset, scan, dict.fromkeys(ids, ids[0]))
+    write_findings(dataset, *copies, {"sample_id": ids[0], "issue": issue})
+    (made,) = apply_policy(dataset, spec.model_copy(update={"policy": Policy(outlier="drop")}))
+    assert (made.sample_id, made.action) == (ids[0], "drop")
+
+
+def test_what_a_person_took_back_is_not_taken_out_for_another_reason(grouped):
+    dataset, spec, scan = grouped
+    one = scan.samples["sample_id"][0]
+    write_findings(dataset, {"sample_id": one, "issue": "low_information"}, {"sample_id": one, "issue": "outlier"})
+    dropping = spec.model_copy(update={"policy": Policy(outlier="drop")})
+    assert len(apply_policy(dataset, dropping)) == 1
+    decide_sample(dataset, spec, one, "undrop", actor="ann")
+    assert apply_policy(dataset, dropping) == []
+
+
+def test_copies_whose_labels_differ_by_now_are_left_to_a_person(grouped):
+    dataset, spec, scan = grouped
+    ids, copies = copies_of(scan, 2)
+    write_groups(dataset, scan, dict.fromkeys(ids, ids[0]))
+    write_findings(dataset, *copies)
+    decide_sample(dataset, spec, ids[1], "relabel", "square", actor="ann")
+    assert apply_policy(dataset, spec) == []
+
+
+def test_nothing_is_merged_into_itself_or_into_what_is_gone(grouped):
+    dataset, spec, scan = grouped
+    one, two = scan.samples["sample_id"][:2]
+    with pytest.raises(Problem, match="is the sample itself"):
+        decide_sample(dataset, spec, one, "merge", one)
+    decide_sample(dataset, spec, one, "merge", two)
+    with pytest.raises(Problem, match="dropped or merged before"):
+        decide_sample(dataset, spec, two, "merge", one)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
+from curate.demo.background import PLACES
 from curate.demo.faults import encode_planted
 from curate.demo.folder import PARTIAL, TRUTH_COLUMNS, read_truth, write_demo
 from curate.demo.plan import LEAST_SAMPLES, SHARES, Planted, plan_demo
@@ -84,6 +85,14 @@ def test_light_and_colour_do_not_tell_the_species() -> None:
         for species in SPECIES
     }
     assert np.abs(means["cat"] - means["dog"]).max() < 12
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+@pytest.mark.parametrize("horizon", [0, 8, 96])
+def test_place_can_be_drawn_at_any_horizon(place: str, horizon: int) -> None:
+    canvas = Image.new("RGB", (320, 96))
+    PLACES[place](ImageDraw.Draw(canvas), np.random.default_rng(0), canvas.size, horizon)
+    assert canvas.getbbox() is not None
 
 
 def test_offtopic_drawings_differ() -> None:
