@@ -23,6 +23,7 @@ from curate.scan import Scan, read_scan
 from curate.spec import Spec
 from curate.tables import FINDINGS, empty, shaped, write_table
 
+TABLES = ("groups", "pred_probs", "findings")
 VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
 DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "unreadable": quality.find_unreadable,
@@ -54,7 +55,8 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
     """
     scan = read_scan(dataset)
     state, stored = audit_digest(dataset, scan, spec), dataset.cache / "audit.json"
-    if stored.is_file() and read_json(stored) == {"digest": state} and (dataset.cache / "findings.parquet").is_file():
+    is_whole = all((dataset.cache / f"{name}.parquet").is_file() for name in TABLES)
+    if is_whole and stored.is_file() and read_json(stored) == {"digest": state}:
         return read_findings(dataset)
     evidence = gather_evidence(dataset, spec, scan)
     findings = find_all(evidence)

@@ -123,7 +123,7 @@ def current_version(dataset: DatasetFolder) -> str:
     It is not always the newest: when decisions are taken back, a build gives an older version again.
     """
     known = numbered(dataset.versions, "v")
-    locked = read_json(dataset.lock)["version"]["id"] if dataset.lock.is_file() else ""
+    locked = read_json(dataset.lock).get("version", {}).get("id") if dataset.lock.is_file() else ""
     return locked if locked in known else (known or [""])[-1]
 
 
@@ -174,10 +174,8 @@ def _find_version(dataset: DatasetFolder, digest: str) -> dict[str, Any] | None:
 def _record(
     scan: Scan, rows: pd.DataFrame, manifest: pd.DataFrame, places: Assignment, spec: Spec, digest: str, decisions: list
 ) -> dict[str, Any]:
-    counts = {
-        split: {name: int(((manifest["split"] == split) & (manifest["label"] == name)).sum()) for name in spec.classes}
-        for split in SPLITS
-    }
+    sizes = manifest.groupby(["split", "label"]).size().to_dict()
+    counts = {split: {name: int(sizes.get((split, name), 0)) for name in spec.classes} for split in SPLITS}
     excluded = rows.loc[rows["excluded"] != "", "excluded"].value_counts().sort_index()
     return {
         "digest": digest,

@@ -6,17 +6,22 @@ what is missing. Deleting the folder costs time, never truth.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet
 
+from curate.engine import batched
 from curate.tables import read_parquet, write_table
 
-SHARDS_BEFORE_MERGE = 64
+SHARDS_BEFORE_MERGE = 16
+MERGED_AT_ONCE = 64  # of thumbnails: some 500 MB
 ROWS_PER_GROUP = 256
 
 
@@ -36,7 +41,7 @@ class ContentCache:
 
     def keys(self) -> set[str]:
         """Return the keys of all rows, reading only that column."""
-        return {key for shard in self._shards() for key in _column(shard, self.key)}
+        return {key for column in self._each_shard(partial(_column, name=self.key)) for key in column}
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Return the ``keys`` without a row, each once, in their order."""
@@ -56,7 +61,7 @@ class ContentCache:
         if keys is not None and not len(keys):
             return pd.DataFrame(columns=columns or [self.key])
         wanted = [(self.key, "in", set(keys))] if keys is not None and len(keys) < 10_000 else None
-        tables = [read_parquet(shard, columns=columns, filters=wanted) for shard in self._shards()]
+        tables = self._each_shard(partial(read_parquet, columns=columns, filters=wanted))
         if not tables:
             return pd.DataFrame(columns=columns or [self.key])
         rows = pd.concat(tables, ignore_index=True).drop_duplicates(self.key)
@@ -67,14 +72,23 @@ class ContentCache:
     def _shards(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet")) if self.folder.is_dir() else []
 
+    def _each_shard(self, read: Callable[[Path], Any]) -> list[Any]:
+        while True:
+            try:
+                return [read(shard) for shard in self._shards()]
+            except FileNotFoundError:  # another process has joined shards meanwhile: look again
+                continue
+
     def _merge(self) -> None:
         """Join many small shards into one: opening files is what a read of a grown cache would spend its time on."""
-        shards = [shard for shard in self._shards() if shard.stat().st_size < 32_000_000]
-        if len(shards) < SHARDS_BEFORE_MERGE:
-            return
-        self.add(pd.concat(map(read_parquet, shards), ignore_index=True).drop_duplicates(self.key))
-        for shard in shards:
-            shard.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process joins them just now
+            shards = [shard for shard in self._shards() if shard.stat().st_size < 32_000_000]
+            if len(shards) < SHARDS_BEFORE_MERGE:
+                return
+            for part in batched(shards, MERGED_AT_ONCE):
+                self.add(pd.concat(map(read_parquet, part), ignore_index=True).drop_duplicates(self.key))
+                for shard in part:
+                    shard.unlink(missing_ok=True)
 
 
 def _column(shard: Path, name: str) -> list[str]:

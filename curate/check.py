@@ -57,7 +57,7 @@ def check_manifest(
     if rules.max_imbalance is not None:
         ratio = size.max() / size.min() if size.min() else float("inf")
         results.append(
-            Rule("max_imbalance", ratio <= rules.max_imbalance, f"<= {rules.max_imbalance:g}", f"{ratio:.2f}")
+            Rule("max_imbalance", bool(ratio <= rules.max_imbalance), f"<= {rules.max_imbalance:g}", f"{ratio:.2f}")
         )
     if rules.max_unreadable is not None:
         limit = rules.max_unreadable

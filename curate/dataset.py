@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.files import Problem
+from curate.files import Problem, lock_file
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,28 @@ def open_dataset(path: Path | str) -> DatasetFolder:
             f"Write one with `curate init {folder.path} --from FOLDER_OR_CSV`, or name another folder."
         )
     return folder
+
+
+@contextlib.contextmanager
+def working_on(dataset: DatasetFolder) -> Iterator[None]:
+    """Let no other command that changes the same dataset run at the same time; a killed one leaves nothing locked.
+
+    Raises
+    ------
+    Problem
+        When there is another one.
+    """
+    dataset.cache.mkdir(parents=True, exist_ok=True)
+    with (dataset.cache / "lock").open("a") as lock:
+        try:
+            lock_file(lock, wait=False)
+        except BlockingIOError:
+            raise Problem(
+                f"Another curate is working on {dataset.path}. Wait until it has finished, or end it, and try again."
+            ) from None
+        except OSError:
+            pass  # a file system without locks, as some network shares are: as good as it gets
+        yield
 
 
 def next_id(folder: Path, prefix: str) -> str:

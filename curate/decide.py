@@ -76,6 +76,9 @@ def propose_decisions(
                 continue
             if action in ("drop", "merge"):
                 gone.add(row.sample_id)
+            if action == "relabel":  # answers the conflict too, so that the copies are merged now, not the next time
+                label[row.sample_id] = new_label
+                conflicts.discard(row.sample_id)
             decisions.append(_decision(row, action, new_label, before, "policy", "policy"))
     return decisions
 
@@ -163,10 +166,7 @@ def decide_sample(
     sample_id = find_sample(scan, sample)
     if action not in ACTIONS:
         raise Problem(f"Expected an action ({', '.join(ACTIONS)}), found {action!r}.")
-    if action == "relabel" and label not in spec.classes:
-        raise Problem(f"Expected a class of {dataset.spec} ({', '.join(spec.classes)}), found {label or 'none'!r}.")
-    if action == "merge":
-        label = _expect_staying(dataset, sample_id, find_sample(scan, label))
+    label = _expect_label(dataset, spec, scan, sample_id, action, label)
     before = dict(zip(*_labels_now(dataset, spec), strict=True)).get(sample_id, "")
     decision = Decision(
         actor=actor or current_user(),
@@ -179,6 +179,19 @@ def decide_sample(
         before=before,
     )
     return append_decisions(dataset.decisions, [decision])[0]
+
+
+def _expect_label(dataset: DatasetFolder, spec: Spec, scan: Scan, sample_id: str, action: str, label: str) -> str:
+    """Return the label of a decision by hand: a class for relabel and keep, the id of what stays for merge, else ''."""
+    if action == "merge" and not label:
+        raise Problem("Expected the sample that stays, as in `curate decide copy.jpg merge original.jpg`, found none.")
+    if action == "merge":
+        return _expect_staying(dataset, sample_id, find_sample(scan, label))
+    if action in ("drop", "undrop") and label:
+        raise Problem(f"Expected nothing after {action}, found {label!r}. A reason goes to `--reason`.")
+    if label not in spec.classes and (label or action == "relabel"):
+        raise Problem(f"Expected a class of {dataset.spec} ({', '.join(spec.classes)}), found {label or 'none'!r}.")
+    return label
 
 
 def _expect_staying(dataset: DatasetFolder, sample_id: str, keeper: str) -> str:

@@ -6,7 +6,7 @@ decision back, and the log still says who thought what, when and why.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from typing import Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from curate.files import Problem
+from curate.files import Problem, lock_file
 
 Action = Literal["keep", "relabel", "drop", "merge", "undrop"]
 ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
@@ -47,7 +47,7 @@ class Decision(BaseModel):
 def read_decisions(path: Path) -> list[Decision]:
     """Return the decisions in ``path``, ordered by time and id; none when there is no file.
 
-    A last line without its newline is a write that was cut off and was never acknowledged: it is passed over.
+    Half a line at the end is a write that was cut off and was never acknowledged: it is passed over.
 
     Raises
     ------
@@ -56,9 +56,11 @@ def read_decisions(path: Path) -> list[Decision]:
     """
     if not path.is_file():
         return []
-    whole, _, _torn = path.read_text(encoding="utf-8").rpartition("\n")
-    decisions = [_parse(line, path, number) for number, line in enumerate(whole.split("\n"), 1) if line.strip()]
-    unique = {decision.id: decision for decision in decisions}
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    lines += [last] if _is_whole(last) else []
+    decisions = {number: _parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()}
+    # A line written by hand may have no id; two of those are two decisions.
+    unique = {decision.id or number: decision for number, decision in decisions.items()}
     return sorted(unique.values(), key=lambda decision: (decision.time, decision.id))
 
 
@@ -80,8 +82,8 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        _cut_torn_line(log)
+        lock_file(log)
+        _end_last_line(log)
         stamped = _stamp(list(decisions), latest=_latest_time(path))
         start = log.seek(0, os.SEEK_END)
         try:
@@ -94,12 +96,22 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision
     return stamped
 
 
-def _cut_torn_line(log: object) -> None:
-    """Remove the bytes after the last newline: half a line of a writer that was killed."""
+def _is_whole(line: str | bytes) -> bool:
+    """Return whether ``line`` is a decision: an editor may have saved the last one without its newline."""
+    with contextlib.suppress(ValidationError):
+        return bool(Decision.model_validate_json(line))
+    return False
+
+
+def _end_last_line(log: object) -> None:
+    """Remove half a line of a writer that was killed; end a whole one that lacks its newline."""
     log.seek(0)  # type: ignore[attr-defined]
     content = log.read()  # type: ignore[attr-defined]
     whole = content.rfind(b"\n") + 1
-    if whole != len(content):
+    if _is_whole(content[whole:]):
+        log.write(b"\n")  # type: ignore[attr-defined]
+        log.flush()  # type: ignore[attr-defined]
+    elif whole != len(content):
         log.truncate(whole)  # type: ignore[attr-defined]
 
 

@@ -13,6 +13,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from multiprocessing import get_context
 from typing import TypeVar
 
+from curate.files import Problem
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes")
@@ -54,6 +56,8 @@ def available_processors() -> int:
 
 
 def _pool(engine: str, workers: int) -> Executor:
+    if engine not in ENGINES:
+        raise Problem(f"Expected an engine ({', '.join(ENGINES)}), found {engine!r}.")
     if engine == "processes":
         # Forking a process that already runs threads (torch, Arrow) can deadlock: start fresh ones.
         return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))

@@ -10,9 +10,15 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 
 class Problem(Exception):
@@ -26,11 +32,31 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows flushes only what is open for writing
             os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lock_file(opened: IO[Any], wait: bool = True) -> None:
+    """Keep other processes from locking ``opened``, until it is closed.
+
+    Raises
+    ------
+    BlockingIOError
+        When another process has locked it and ``wait`` is False.
+    """
+    if sys.platform == "win32":
+        opened.seek(2**31 - 2)  # a byte far beyond the content, which a lock would keep others from reading
+        while True:
+            try:
+                return msvcrt.locking(opened.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+            except OSError as error:  # waiting ends after 10 seconds
+                if not wait:
+                    raise BlockingIOError(*error.args) from None
+    else:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:

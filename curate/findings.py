@@ -28,6 +28,7 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     A sample that was dropped asks nothing more, and a copy whose copies are all gone is no copy any more.
     """
     table = read_findings(dataset) if findings is None else findings
+    table = table[table["is_issue"]]  # at once: most of the scored rows passed
     decisions = read_decisions(dataset.decisions)
     # A person who stated the label of a sample has answered whatever a detector asks about it.
     stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
@@ -35,7 +36,7 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
     pairs = zip(table["sample_id"], table["issue"], strict=True)
     waiting = pd.Series([pair not in answered and pair[0] not in gone for pair in pairs], table.index, dtype=bool)
-    return table[table["is_issue"] & waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
+    return table[waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from curate.dataset import DatasetFolder
 from curate.files import Problem, write_atomic
-from curate.sources import label_and_split, read_csv_rows, walk_files, why_ignored
+from curate.sources import SPLIT_FOLDERS, label_and_split, read_csv_rows, walk_files, why_ignored
 from curate.spec import parse_spec
 
 GITIGNORE = "# caches and build products that `curate run` makes again\n.curate/\nmodels/\nreports/\n"
@@ -105,11 +105,21 @@ def init_dataset(folder: Path, source: Path, start: Start | None = None) -> Path
 
 def _folder_labels(source: Path) -> tuple[Counter[str], str]:
     """Count the images of each class folder; top folders called train, val, test are splits."""
-    labels: Counter[str] = Counter()
-    for file in walk_files(source):
-        if not why_ignored(file, source):
-            labels[label_and_split(file.relative_to(source).parts)[0]] += 1
+    files = [file.relative_to(source).parts for file in walk_files(source) if not why_ignored(file, source)]
+    classes = _classes_called_train(files)
+    labels = Counter(label_and_split(parts, classes)[0] for parts in files)
     return labels, "folders" if any(labels) else "flat"
+
+
+def _classes_called_train(files: list[tuple[str, ...]]) -> dict[str, str]:
+    """Return the top folders that are classes though they have a split's name, as `train` beside `bus` and `car`.
+
+    A split holds class folders; where no folder does, and other class folders stand beside, it is one of them.
+    """
+    tops = {parts[0] for parts in files if len(parts) > 1}
+    like_splits = {name for name in tops if name.lower() in SPLIT_FOLDERS}
+    has_splits = any(len(parts) > 2 and parts[0] in like_splits for parts in files)
+    return {} if has_splits or tops == like_splits else dict.fromkeys(like_splits, "")
 
 
 def _csv_labels(source: Path) -> tuple[Counter[str], str]:

@@ -262,7 +262,7 @@ def _samples(measures: pd.DataFrame, located: pd.DataFrame, votes: pd.DataFrame)
     )
     # Of the splits that the copies of one content came with, the one that must not be trained on.
     files["given_split"] = files["rank"].map(dict(enumerate(("", *SPLITS))))
-    samples = measures.merge(files, left_on="sample_id", right_index=True)
+    samples = measures.merge(files.reset_index(), on="sample_id")
     samples["given_label"] = samples["sample_id"].map(given_labels(votes))
     return shaped(samples.sort_values("sample_id"), SAMPLES)
 

@@ -128,10 +128,7 @@ def why_ignored(file: Path, root: Path) -> str:
     if printed(str(file)) != str(file):
         return "its name is not valid Unicode; rename it"
     if file.is_symlink():
-        try:
-            target = file.resolve()
-        except RuntimeError:  # before Python 3.13
-            return "link to itself"
+        target = Path(os.path.realpath(file))  # Path.resolve raises on a link to itself
         if not target.is_relative_to(root.resolve()):
             return "link out of the source"
         if not target.is_file():
@@ -210,11 +207,15 @@ def _csv_row(path: Path, number: int, row: dict[str, str], label: str, source: S
     file, label = path.parent / name, source.labels.get(label, label)
     voter = f"csv:{annotator or path.stem}" if label else ""
     found = FoundFile(name, file, source.path, label, voter, split, metadata=tuple(sorted(row.items())))
-    if not name or "\0" in name or Path(name).is_absolute() or not file.resolve().is_relative_to(path.parent.resolve()):
+    if not name or "\0" in name or Path(name).is_absolute() or _is_outside(file, path.parent):
         return replace(found, ignored=f"{path.name}:{number}: outside the folder of the CSV")
     if not file.is_file():
         return replace(found, reason=f"listed in {path.name}:{number}, but there is no such file")
     return found
+
+
+def _is_outside(file: Path, folder: Path) -> bool:
+    return not Path(os.path.realpath(file)).is_relative_to(folder.resolve())
 
 
 def _check_labels(found: list[FoundFile], dataset: DatasetFolder, spec: Spec) -> None:

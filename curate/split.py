@@ -42,7 +42,9 @@ def assign_splits(
     A group goes where its source says, else where its oldest members were, else where the lock says, else where the
     hash falls. Of several claims the strictest wins: test, then val, then train.
     """
-    groups = {name: list(rows) for name, rows in samples.groupby("group_id", sort=True)["sample_id"]}
+    groups: dict[str, list[str]] = {}
+    for name, one in sorted(zip(samples["group_id"], samples["sample_id"], strict=True)):
+        groups.setdefault(name, []).append(one)
     given = _given(samples) if recipe.use_given else {}
     hashed = {name: hash_split(min(members), recipe) for name, members in groups.items()}
     claims = (given, old or {}, pins or {})

@@ -84,16 +84,26 @@ def test_corrupt_files_are_findings_with_their_reason(demo_run):
         (["build"], "curate scan"),
         (["findings"], "curate audit"),
         (["train", "v9"], "none yet"),
-        (["train"], "Expected [DATASET] VERSION"),
+        (["train"], "Missing argument"),
         (["compare", "m1", "m2"], "m1"),
         (["predict", "m1"], "MODEL IMAGES"),
         (["decide", "one"], "SAMPLE ACTION"),
+        (["export", ".", "--to", "x"], "Expected [DATASET] VERSION"),
+        (["compare", ".", "m1"], "Expected [DATASET] M1 M2"),
+        (["run", "--device", "tpu"], "device"),
+        (["scan", "--engine", "ray"], "threads, processes"),
     ],
 )
 def test_commands_out_of_order(tmp_path, words, said):
     curate("init", tmp_path, "--from", write_shapes(tmp_path / "images", 1))
     done = curate(*words, cwd=tmp_path, code=2)
     assert said in done.stderr or said in " ".join(done.stderr.split())
+
+
+def test_a_dataset_folder_that_is_none(tmp_path):
+    """The first word was meant as the dataset: the sentence is about it, and not about the folder one is in."""
+    for words in (["decide", "pest", "cat/1.jpg", "drop"], ["predict", "pest", "m1", "a.jpg"], ["compare", "m1", "m2"]):
+        assert f"neither {words[1]} nor the folder you are in" in curate(*words, cwd=tmp_path, code=2).stderr
 
 
 def test_the_disk_is_full(tmp_path):

@@ -11,7 +11,7 @@ from curate.build import read_manifest, read_version
 from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.spec import Spec
-from train.evaluate import encode_labels, order_classes, seen_samples
+from train.evaluate import encode_labels, is_seen, order_classes, seen_samples
 from train.metrics import SCORES, score_classes
 from train.models import read_run
 from train.predict import predict_samples
@@ -31,8 +31,8 @@ def compare_models(
 ) -> dict[str, Any]:
     """Return how ``second`` differs from ``first`` on the test split of ``version`` (default: the newer of their two).
 
-    Test samples that either model has seen while it was trained are left out and counted, so that the older model is
-    not praised for what it learned by heart.
+    Test samples that either model has seen in training, themselves or as a near copy, are left out and
+    counted, so that the older model is not praised for what it learned by heart.
 
     Returns
     -------
@@ -153,9 +153,10 @@ def _same_classes(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _unseen_truth(dataset: DatasetFolder, version: str, models: tuple[str, str]) -> tuple[pd.DataFrame, int]:
-    test = read_manifest(dataset, version).query("split == 'test'")
+    manifest = read_manifest(dataset, version)
+    test = manifest[manifest["split"] == "test"]
     seen = set().union(*(seen_samples(dataset, model) for model in models))
-    rows = test[~test["sample_id"].isin(seen)].reset_index(drop=True)
+    rows = test[~is_seen(manifest, seen)[test.index]].reset_index(drop=True)
     if rows.empty:
         raise Problem(
             f"Expected test samples in {version}, but "

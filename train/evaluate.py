@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,9 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """Return the metrics of ``model`` on a split of ``version`` (default: the one it was trained on), with its labels.
 
-    Samples that the model was trained on, or that chose its best epoch, are left out and counted in ``left_out``;
-    unless the split asked for is one of these two of its own version.
+    Samples that the model was trained on, or that chose its best epoch, and near copies of them that have come into
+    the test split since, are left out and counted in ``left_out``; unless the split asked for is one of these two of
+    its own version.
 
     Raises
     ------
@@ -39,10 +41,10 @@ def evaluate_model(
         raise Problem(f"Expected the split to be one of {', '.join(SPLITS)}, but found {split!r}. Name one of them.")
     run = read_run(dataset, model)
     chosen = version or run["version"]
-    truth = read_manifest(dataset, chosen)
-    truth = truth[truth["split"] == split]
+    manifest = read_manifest(dataset, chosen)
+    truth = manifest[manifest["split"] == split]
     own = chosen == run["version"] and split != "test"
-    rows = truth if own else truth[~truth["sample_id"].isin(seen_samples(dataset, model))]
+    rows = truth if own else truth[~is_seen(manifest, seen_samples(dataset, model))[truth.index]]
     if rows.empty:
         raise Problem(
             f"Expected samples of split {split} in {chosen} that {model} has not seen, but "
@@ -76,6 +78,12 @@ def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
     rows = read_manifest(dataset, run["version"])
     seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
     return seen | (seen_samples(dataset, run["init"]) if run["init"] else set())
+
+
+def is_seen(manifest: pd.DataFrame, seen: Collection[str]) -> pd.Series:
+    """Return which rows are among the ``seen`` samples or near copies of one: a later copy can join two groups."""
+    groups = manifest.loc[manifest["sample_id"].isin(seen), "group_id"]
+    return manifest["group_id"].isin(groups)
 
 
 def encode_labels(rows: pd.DataFrame, classes: list[str], version: str, model: str = "") -> np.ndarray:

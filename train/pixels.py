@@ -5,7 +5,6 @@ Two versions share nearly all samples, so the second one costs only its new imag
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from curate.dataset import DatasetFolder
 from curate.engine import batched
+from curate.files import lock_file
 from curate.progress import track
 from curate.thumbnails import read_pixels
 
@@ -30,7 +30,7 @@ def read_rows(dataset: DatasetFolder, sample_ids: Sequence[str], side: int) -> t
     folder = dataset.cache / f"pixels-v1-{side}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock)
         known = _read_ids(folder, side)
         missing = [sample_id for sample_id in dict.fromkeys(sample_ids) if sample_id not in known]
         for chunk in track(batched(missing, CHUNK), len(missing), "pixels"):

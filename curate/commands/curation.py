@@ -10,17 +10,23 @@ import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe
 from curate.commands.show import print_json, print_table, say, warn
-from curate.dataset import open_dataset
+from curate.dataset import open_dataset, working_on
 from curate.files import Problem
 
 
-def scan(dataset: Dataset = Path("."), workers: Workers = None, engine: str = "threads", json: Json = False) -> None:
+def scan(
+    dataset: Dataset = Path("."),
+    workers: Workers = None,
+    engine: Annotated[str, typer.Option(help="threads or processes.")] = "threads",
+    json: Json = False,
+) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
     from curate.scan import scan_dataset
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
-    result = scan_dataset(folder, read_spec(folder), workers, engine)
+    with working_on(folder):
+        result = scan_dataset(folder, read_spec(folder), workers, engine)
     counts = result.counts()
     if json:
         print_json({**counts, "files": len(result.locations)})
@@ -49,7 +55,8 @@ def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
-    table = audit_dataset(folder, read_spec(folder))
+    with working_on(folder):
+        table = audit_dataset(folder, read_spec(folder))
     for note in read_notes(folder):
         warn(note)
     counts = issue_counts(table, open_findings(folder, table))
@@ -76,13 +83,13 @@ def findings(
     dataset: Dataset = Path("."),
     issue: Annotated[str, typer.Option(help="Only this issue.")] = "",
     all: Annotated[bool, typer.Option("--all", help="Every scored row, also those that passed.")] = False,
-    limit: Annotated[int, typer.Option(help="At most so many rows, worst first; 0 for all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many rows, worst first; 0 for all.")] = 0,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
     json: Json = False,
 ) -> None:
     """List what the audit found, worst first."""
     from curate.export import safe_cells
-    from curate.findings import read_findings
+    from curate.findings import open_findings, read_findings
     from curate.tables import FINDINGS_CSV
 
     folder = open_dataset(dataset)
@@ -91,17 +98,34 @@ def findings(
     if issue and issue not in known:
         raise Problem(f"Expected an issue that the audit looked for ({', '.join(known)}), found {issue!r}.")
     chosen = table[(table["issue"] == issue) if issue else table["issue"].notna()]
-    chosen = (chosen if all else chosen[chosen["is_issue"]])[FINDINGS_CSV]
+    chosen = (chosen if all else chosen[chosen["is_issue"]]).sort_values("score", kind="stable")[FINDINGS_CSV]
     chosen = chosen.head(limit) if limit else chosen
     if json or format == "json":
         print_json(chosen.to_dict("records"))
     elif format == "csv":
         safe_cells(chosen).to_csv(sys.stdout, index=False)
     elif format == "table":
-        columns = ["sample_id", "path", "issue", "score", "suggested_action", "suggested_label", "evidence"]
-        print_table(chosen[columns].to_dict("records"), f"{len(chosen)} findings", columns)
+        print_findings(chosen, open_findings(folder, table))
     else:
         raise Problem(f"Expected --format table, csv or json, found {format!r}.")
+
+
+def print_findings(chosen, still_open) -> None:  # type: ignore[no-untyped-def]
+    """Write findings for a person: without ids (`decide` takes paths too), and which of them wait for a decision."""
+    waiting = set(zip(still_open["sample_id"], still_open["issue"], strict=True))
+    rows = [
+        {
+            "path": row.path,
+            "issue": row.issue,
+            "score": row.score,
+            "suggested": f"{row.suggested_action} {row.suggested_label}".strip() if row.is_issue else "",
+            "open": "open" if (row.sample_id, row.issue) in waiting else "",
+            "evidence": row.evidence,
+        }
+        for row in chosen.itertuples()
+    ]
+    count = sum(row["open"] != "" for row in rows)
+    print_table(rows, f"{len(rows):,} findings, {count:,} open")
 
 
 def decide(
@@ -162,7 +186,8 @@ def build(
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
-    version = build_version(folder, read_spec(folder), use_decisions=not as_given)
+    with working_on(folder):
+        version = build_version(folder, read_spec(folder), use_decisions=not as_given)
     if json:
         print_json({**version.record, "is_new": version.is_new})
         return
@@ -175,7 +200,7 @@ def build(
 
 
 def check(dataset: Dataset = Path("."), json: Json = False) -> None:
-    """Check the newest version against the spec's rules; exit code 1 when one does not hold."""
+    """Check the current version against the spec's rules; exit code 1 when one does not hold."""
     from curate.check import check_dataset
     from curate.spec import read_spec
 

@@ -56,7 +56,11 @@ def main() -> None:
     except Problem as problem:
         _stop(str(problem), 2)
     except KeyboardInterrupt:
-        _stop("Interrupted. What was finished is kept: the same command continues from there.", 130)
+        _stop(INTERRUPTED, 130)
+    except SystemExit as ended:  # typer makes this of Ctrl-C, without a word
+        if ended.code != 130:
+            raise
+        _stop(INTERRUPTED, 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left (`curate findings | head`): nothing went wrong
         sys.exit(0)
@@ -66,6 +70,7 @@ def main() -> None:
         _stop(f"{error.filename or 'A file'}: {SENTENCES[error.errno]}", 2)
 
 
+INTERRUPTED = "Interrupted. What was finished is kept: the same command continues from there."
 SENTENCES = {
     errno.ENOSPC: "the disk is full. Nothing that was there is lost; free some space and run the same command again.",
     errno.EDQUOT: "the disk quota is used up. Nothing that was there is lost; free some space and run it again.",

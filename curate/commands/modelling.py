@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Json, dataset_first, dataset_maybe
+from curate.commands.arguments import Json, dataset_first, dataset_maybe, expect_device
 from curate.commands.show import print_json, print_table, say, shown
+from curate.dataset import working_on
 from curate.files import Problem, write_json
 
 
@@ -24,7 +25,9 @@ def train(
     from train.training import train_version
 
     folder, (version,) = dataset_first(words, "VERSION")
-    run = train_version(folder, read_spec(folder), version, recipe or None, seed, device)
+    expect_device(device)
+    with working_on(folder):
+        run = train_version(folder, read_spec(folder), version, recipe or None, seed, device)
     if json:
         print_json(run)
         return
@@ -40,6 +43,11 @@ def interval(value: dict[str, float]) -> str:
     '0.912 (95 % interval 0.890 to 0.930)'
     """
     return f"{value['value']:.3f} (95 % interval {value['low']:.3f} to {value['high']:.3f})"
+
+
+def _cell(value: Any) -> Any:
+    """Return an estimate with its interval as short text, anything else as it is."""
+    return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})" if isinstance(value, dict) else value
 
 
 def evaluate(
@@ -58,7 +66,7 @@ def evaluate(
         print_json(metrics)
         return
     say(f"{model} on {split}: accuracy {interval(metrics['accuracy'])}, n = {metrics['n']}")
-    print_table(metrics["per_class"])
+    print_table([{name: _cell(value) for name, value in row.items()} for row in metrics["per_class"]])
 
 
 def compare(

@@ -99,8 +99,10 @@ def _build(dataset: DatasetFolder, spec: Spec, clock: Clock, tell: Callable[[str
         version = build_version(dataset, spec)
     if made:
         tell(f"{len(made):,} decisions by the policy")
+    left_out = ", ".join(f"{count:,} {why}" for why, count in version.record["excluded"].items())
     tell(
         f"{version.id} {version.digest[:12]}: {len(version.manifest):,} samples"
+        + (f" (left out: {left_out})" if left_out else "")
         + ("" if version.is_new else ", up to date")
     )
     return version
@@ -110,10 +112,10 @@ def _model(
     dataset: DatasetFolder, spec: Spec, version: Version, device: str, clock: Clock, tell: Callable[[str], None]
 ) -> tuple[dict[str, Any], dict[str, Any] | None, list[str]]:
     """Train the current version and the one before, and compare them; a dataset too small for that gives a note."""
-    others = [one for one in numbered(dataset.versions, "v") if one != version.id]
+    before = [one for one in numbered(dataset.versions, "v") if one == version.record["parent"]]
     models: dict[str, Any] = {}
     try:
-        for one in [*others[-1:], version.id]:
+        for one in [*before, version.id]:
             models.update(_train(dataset, spec, one, device, clock, tell))
         comparison = _compare(dataset, spec, list(models), clock) if len(models) == 2 else None
     except Problem as problem:

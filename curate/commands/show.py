@@ -10,7 +10,7 @@ from typing import Any
 
 def print_json(value: Any) -> None:
     """Write ``value`` as JSON to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(_without_nan(value), ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", columns: Sequence[str] | None = None) -> None:
@@ -19,7 +19,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", columns: Seq
     from rich.table import Table
     from rich.text import Text
 
-    names = list(columns or (rows[0] if rows else []))
+    if not rows:
+        say(title or "nothing")
+        return
+    names = list(columns or rows[0])
     table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
     for name in names:
         numeric = all(isinstance(row.get(name), int | float) and not isinstance(row[name], bool) for row in rows)
@@ -42,10 +45,10 @@ def warn(text: str) -> None:
 def shown(value: Any) -> str:
     """Return a cell's text: floats with three digits, nothing as an empty cell.
 
-    >>> shown(0.12345), shown(None), shown(1200)
-    ('0.123', '', '1,200')
+    >>> shown(0.12345), shown(None), shown(float("nan")), shown(1200)
+    ('0.123', '', '', '1,200')
     """
-    if value is None:
+    if value is None or value != value:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -61,6 +64,16 @@ def printable(text: str) -> str:
     'cat\\\\x1b[31m.jpg'
     """
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def _without_nan(value: Any) -> Any:
+    """Return ``value`` with null for what is no number: JSON has no NaN, and strict readers refuse it."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(child) for child in value]
+    is_number = hasattr(value, "item") or isinstance(value, float)
+    return None if is_number and value != value else value
 
 
 def _plain(value: Any) -> Any:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Dataset, Json, Workers
+from curate.commands.arguments import Dataset, Json, Workers, expect_device
 from curate.commands.show import print_json, print_table, say, warn
-from curate.dataset import open_dataset
+from curate.dataset import open_dataset, working_on
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     samples: Annotated[int, typer.Option(min=40, help="About how many images.")] = 1200,
     seed: int = 0,
     json: Json = False,
@@ -64,7 +64,9 @@ def run(
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
-    summary = run_dataset(folder, read_spec(folder), workers, device, tell=warn if json else say)
+    expect_device(device)
+    with working_on(folder):
+        summary = run_dataset(folder, read_spec(folder), workers, device, tell=warn if json else say)
     if json:
         print_json(summary)
         return
@@ -82,7 +84,8 @@ def print_score(folder: Any) -> None:
     score = read_score(folder)
     if not score:
         return
-    print_table(score["rows"], "Planted faults (these are drawings)")
+    columns = ["fault", "issue", "planted", "found", "false_alarms"]
+    print_table(score["rows"], "Planted faults (these are drawings)", columns)
     for model, accuracy in score["model_accuracy"].items():
         if accuracy is not None:
             say(f"{model}: accuracy against the planted truth {accuracy:.3f}")

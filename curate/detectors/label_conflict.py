@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ def find_label_conflicts(evidence: Evidence) -> pd.DataFrame:
     """
     rows = evidence.readable.merge(evidence.groups[["sample_id", "group_id", "kind"]], on="sample_id")
     votes = evidence.votes.merge(rows[["sample_id", "group_id"]], on="sample_id")
-    tally = {name: Counter(members["label"]) for name, members in votes.groupby("group_id", sort=True)}
-    several = [sum(tally.get(name, Counter()).values()) > 1 for name in rows["group_id"]]
+    tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for name, label in zip(votes["group_id"], votes["label"], strict=True):
+        tally[name][label] += 1
+    several = [name in tally and sum(tally[name].values()) > 1 for name in rows["group_id"]]
     rows = rows[np.array(several, dtype=bool)]
     probs = _group_probs(evidence, {name for name, count in tally.items() if len(count) > 1})
     counts = [tally[name] for name in rows["group_id"]]

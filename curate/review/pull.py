@@ -6,7 +6,6 @@ the last push, it must name a class of the spec, and it becomes a decision only 
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from curate.dataset import DatasetFolder
+from curate.decide import current_user
 from curate.decisions import Decision, append_decisions
 from curate.files import Problem
 from curate.findings import LABEL_ISSUES
@@ -84,7 +84,7 @@ def pull_review(
     for sentence in refused.values():
         notify(sentence)
     accepted = [edit for edit in edits if edit.fiftyone_id not in refused]
-    decisions = append_decisions(dataset.decisions, _decide(dataset, accepted, actor or getpass.getuser()))
+    decisions = append_decisions(dataset.decisions, _decide(dataset, accepted, actor or current_user()))
     _put_back(fo, view, [edit for edit in edits if edit.fiftyone_id in refused])
     mark(view, token="")
     write_snapshot(dataset, view, _refreshed(snapshot, accepted), secrets.token_hex(8))

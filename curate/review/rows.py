@@ -13,7 +13,7 @@ import pandas as pd
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.findings import open_findings, read_findings
-from curate.tables import FINDINGS, empty, read_table
+from curate.tables import FINDINGS, empty, read_parquet, read_table
 
 Kind = Literal["text", "texts", "number", "label"]
 LABELS = ("given_label", "suggested_label", "label")
@@ -134,7 +134,7 @@ def _prediction_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.Data
         path = dataset.models / model / "predictions.parquet"
         if not path.is_file():
             continue
-        predictions = pd.read_parquet(path).drop_duplicates("sample_id")
+        predictions = read_parquet(path).drop_duplicates("sample_id")
         sure = predictions.filter(regex=r"^p_").max(axis="columns").astype(float)
         labels = dict(zip(predictions["sample_id"], zip(predictions["predicted"], sure, strict=True), strict=True))
         table[model] = [labels.get(sample, ("", None)) for sample in index]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.files import read_json, write_json
-from curate.tables import empty, write_table
+from curate.tables import empty, read_parquet, write_table
 
 SNAPSHOT = {
     "fiftyone_id": "str",
@@ -47,7 +47,7 @@ def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     table, about = _paths(dataset, view.name)
     if not table.is_file() or not about.is_file() or not pushed.get("token"):
         return None
-    return pd.read_parquet(table) if read_json(about)["token"] == pushed["token"] else None
+    return read_parquet(table) if read_json(about)["token"] == pushed["token"] else None
 
 
 def write_snapshot(dataset: DatasetFolder, view: Any, snapshot: pd.DataFrame, token: str) -> None:

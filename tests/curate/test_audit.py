@@ -86,6 +86,9 @@ def test_unchanged_is_answered_from_the_store_and_a_change_is_not(tmp_path: Path
     written = (dataset.cache / "findings.parquet").stat().st_mtime_ns
     audit_dataset(dataset, spec)
     assert (dataset.cache / "findings.parquet").stat().st_mtime_ns == written
+    (dataset.cache / "groups.parquet").unlink()
+    audit_dataset(dataset, spec)
+    assert (dataset.cache / "groups.parquet").is_file()
     darker = spec.model_copy(update={"audit": Audit(embedding="pixels.npy", dark=0.99)})
     assert audit_dataset(dataset, darker).query("issue == 'dark'")["is_issue"].all()
 

@@ -33,3 +33,12 @@ def test_a_shard_being_written_is_not_read(tmp_path):
     cache.add(rows("a"))
     (cache.folder / ".half.parquet.1-aa.tmp").write_bytes(b"PAR1 half")
     assert cache.read()["sample_id"].tolist() == ["a"]
+
+
+def test_shards_that_another_process_joins_meanwhile_are_looked_for_again(tmp_path, monkeypatch):
+    cache = ContentCache(tmp_path, "twice-v1")
+    cache.add(rows("a"))
+    seen = [[tmp_path / "twice-v1" / "gone.parquet"]]
+    there = cache._shards
+    monkeypatch.setattr(cache, "_shards", lambda: seen.pop() if seen else there())
+    assert cache.keys() == {"a"}

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from curate.build import build_version
+from curate.build import build_version, current_version
 from curate.check import check_dataset, check_manifest
 from curate.dataset import open_dataset
+from curate.decide import decide_sample
 from curate.export import export_version, safe_cells
 from curate.files import Problem
 from curate.init import Start, init_dataset
@@ -47,6 +48,20 @@ def test_rules_left_out_are_not_checked_and_a_missing_class_counts():
     off = Check(min_per_class=None, min_test_per_class=None, max_imbalance=None, no_leakage=False)
     assert check_manifest(table, ["cat"], off, 0, {}) == []
     assert not check_manifest(table, ["cat", "dog"], Check(), 0, {})[0].ok
+
+
+def test_check_reads_the_version_that_decisions_amount_to_now(grouped):
+    """When decisions are taken back, an older version holds again, and the newest says nothing of the dataset."""
+    dataset, spec, scan = grouped
+    build_version(dataset, spec)
+    sample = scan.samples["sample_id"][0]
+    decide_sample(dataset, spec, sample, "drop")
+    assert build_version(dataset, spec).id == "v2"
+    decide_sample(dataset, spec, sample, "undrop")
+    assert build_version(dataset, spec).id == current_version(dataset) == "v1"
+    assert {rule.rule: rule.found for rule in check_dataset(dataset, spec)}["min_per_class"] == "disc 12, square 12"
+    decide_sample(dataset, spec, scan.samples["sample_id"][1], "drop")
+    assert build_version(dataset, spec).record["parent"] == "v1"
 
 
 def test_check_reads_the_newest_version(grouped):
@@ -144,9 +159,34 @@ def test_init_knows_split_folders_flat_folders_and_csv(tmp_path):
     assert read_spec(open_dataset(tmp_path / "three")).sources[0].kind == "csv"
 
 
+def test_a_class_called_train_is_a_class_beside_others(tmp_path):
+    write_shapes(tmp_path / "vehicles", 2, ("train", "bus"))
+    init_dataset(tmp_path / "set", tmp_path / "vehicles")
+    dataset = open_dataset(tmp_path / "set")
+    spec = read_spec(dataset)
+    assert spec.class_names == ["bus", "train"]
+    assert sorted(scan_dataset(dataset, spec).samples["given_label"]) == ["bus", "bus", "train", "train"]
+    for split in ("train", "test"):  # an unlabelled set, as competitions hand it out
+        (tmp_path / "flat" / split).mkdir(parents=True)
+        draw_shape("disc", 1).save(tmp_path / "flat" / split / "a.png")
+    with pytest.raises(Problem, match="--classes"):
+        init_dataset(tmp_path / "other", tmp_path / "flat")
+
+
 @pytest.mark.parametrize(("name", "words"), [("none", "nothing is there"), ("empty", "found none")])
 def test_init_of_nothing(tmp_path, name, words):
     (tmp_path / "empty").mkdir()
     with pytest.raises(Problem, match=words):
         init_dataset(tmp_path / "set", tmp_path / name)
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("form", ["imagefolder", "parquet"])
+def test_a_file_that_changed_since_the_scan_is_not_exported(grouped, tmp_path, form):
+    dataset, spec, scan = grouped
+    build_version(dataset, spec)
+    file = dataset.path / scan.locations["file"].iloc[0]
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(Problem, match="has changed since the scan"):
+        export_version(dataset, "v1", tmp_path / "out", form)
+    assert not (tmp_path / "out").exists()

@@ -105,6 +105,9 @@ def test_one_sample_by_id_prefix_or_path(grouped):
         (("disc/000.jpg", "relabel", "bird"), "disc, square.*'bird'"),
         (("disc/000.jpg", "relabel"), "disc, square.*none"),
         (("disc/000.jpg", "merge", "nothing"), "none has it"),
+        (("disc/000.jpg", "merge"), "the sample that stays"),
+        (("disc/000.jpg", "drop", "square"), "--reason"),
+        (("disc/000.jpg", "keep", "bird"), "disc, square.*'bird'"),
     ],
 )
 def test_wrong_words_are_a_sentence_and_nothing_is_written(grouped, words, said):
@@ -168,3 +171,20 @@ def test_nothing_is_merged_into_itself_or_into_what_is_gone(grouped):
     decide_sample(dataset, spec, one, "merge", two)
     with pytest.raises(Problem, match="dropped or merged before"):
         decide_sample(dataset, spec, two, "merge", one)
+
+
+def test_a_copy_that_the_policy_relabels_is_merged_in_the_same_go(grouped):
+    """Else the next run would find something to decide, and build another version, though nothing changed."""
+    dataset, spec, scan = grouped
+    splits = build_version(dataset, spec).manifest.set_index("sample_id")["split"]
+    train = scan.samples[scan.samples["sample_id"].map(splits) == "train"].set_index("sample_id")["given_label"]
+    keeper, copy = train[train == "disc"].index[0], train[train == "square"].index[0]
+    write_groups(dataset, scan, {keeper: keeper, copy: keeper})
+    pair = [
+        {"sample_id": one, "issue": issue} for one in (keeper, copy) for issue in ("near_duplicate", "label_conflict")
+    ]
+    error = {"sample_id": copy, "issue": "label_error", "suggested_action": "relabel", "suggested_label": "disc"}
+    write_findings(dataset, *pair, error)
+    made = apply_policy(dataset, spec)
+    assert [(one.action, one.label) for one in made] == [("relabel", "disc"), ("merge", keeper)]
+    assert apply_policy(dataset, spec) == []

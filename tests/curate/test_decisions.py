@@ -96,3 +96,18 @@ def test_order_of_lines_does_not_matter(tmp_path):
     assert decisions_digest(read_decisions(path)) == decisions_digest(before)
     assert fold_decisions(read_decisions(path)).equals(fold_decisions(before))
     assert decided_pairs(before) == {(A, "dark")}
+
+
+def test_a_whole_last_line_without_its_newline_counts(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    append_decisions(path, [decision("drop")])
+    path.write_text(path.read_text().rstrip("\n"))
+    assert len(read_decisions(path)) == 1
+    append_decisions(path, [decision("undrop")])
+    assert [one.action for one in read_decisions(path)] == ["drop", "undrop"]
+
+
+def test_two_lines_without_an_id_are_two_decisions(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    path.write_text("".join(decision(action).model_dump_json() + "\n" for action in ("drop", "undrop")))
+    assert [one.action for one in read_decisions(path)] == ["drop", "undrop"]

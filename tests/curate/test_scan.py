@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from curate.dataset import DatasetFolder
 from curate.files import Problem
-from curate.scan import given_labels, read_scan, scan_dataset
+from curate.scan import _in_shards, given_labels, read_scan, scan_dataset
 from curate.sources import find_files, label_and_split
 from curate.spec import Images, Source, read_spec
 from curate.tables import LOCATIONS, SAMPLES, VOTES
+from curate.thumbnails import read_thumbnails
 from tests.conftest import draw_shape, write_shapes
 
 
@@ -262,3 +264,69 @@ def test_a_killed_scan_continues(tmp_path, make_dataset):
     scan = scan_dataset(dataset, spec)
     assert scan.counts()["samples"] == 600
     assert sum(len(pd.read_parquet(shard)) for shard in shards.glob("*.parquet")) == 600
+
+
+def test_a_new_image_policy_keeps_what_tells_edits_in_the_app(scanned):
+    dataset, spec, _ = scanned
+    snapshot = dataset.cache / "review" / "pushed.json"
+    snapshot.parent.mkdir()
+    snapshot.write_text("{}")
+    scan_dataset(dataset, spec.model_copy(update={"images": Images(alpha="black")}))
+    assert snapshot.is_file() and (dataset.cache / "thumbnails-v1").is_dir()
+
+
+def test_it_does_not_matter_from_where_the_command_is_run(scanned, monkeypatch):
+    dataset, spec, first = scanned
+    monkeypatch.chdir(dataset.path.parent)
+    monkeypatch.setattr("curate.scan._read_file", lambda *_: pytest.fail("a file was read again"))
+    again = scan_dataset(DatasetFolder(Path(dataset.path.name)), spec)
+    pd.testing.assert_frame_equal(again.samples, first.samples)
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path, make_dataset, monkeypatch):
+    dataset, spec = make_dataset(write_shapes(tmp_path / "images", 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        broken = scan_dataset(dataset, spec)
+    assert broken.counts()["unreadable"] == 4
+    assert set(broken.samples["reason"]) == {"cannot be opened: Input/output error"}
+    assert scan_dataset(dataset, spec).counts() == {"samples": 4, "locations": 0, "unreadable": 0, "ignored": 0}
+
+
+def test_deleted_thumbnails_are_made_again(scanned):
+    dataset, spec, first = scanned
+    shutil.rmtree(dataset.cache / "thumbnails-v1")
+    scan_dataset(dataset, spec)
+    assert len(read_thumbnails(dataset, list(first.samples["sample_id"]))) == 24
+
+
+def test_two_csv_files_of_one_name_are_two_sources(tmp_path, make_dataset):
+    dataset, spec = make_dataset(write_shapes(tmp_path / "images", 1))
+    for seed, name in enumerate(("one", "two")):
+        (tmp_path / name).mkdir()
+        draw_shape("disc", 50 + seed).save(tmp_path / name / "a.jpg")
+        (tmp_path / name / "labels.csv").write_text("path,label,sample_id\na.jpg,disc,own\n")
+    sources = [Source(path=f"../{name}/labels.csv", kind="csv") for name in ("one", "two")]
+    scan = scan_dataset(dataset, spec.model_copy(update={"sources": sources}))
+    assert scan.counts()["samples"] == 2 and len(scan.votes["sample_id"].unique()) == 2
+    assert set(scan.metadata["sample_id"]) == set(scan.samples["sample_id"])  # a column of that name is not ours
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_itself_is_left_out(tmp_path, make_dataset):
+    images = write_shapes(tmp_path / "images", 1)
+    (images / "disc" / "loop.jpg").symlink_to("loop.jpg")
+    dataset, spec = make_dataset(images)
+    assert scan_dataset(dataset, spec).counts()["ignored"] == 1
+
+
+def test_what_was_read_before_an_interrupt_is_kept():
+    def results():
+        yield ["one"]
+        yield ["two"]
+        raise KeyboardInterrupt
+
+    kept: list[object] = []
+    with pytest.raises(KeyboardInterrupt):
+        kept.extend(_in_shards(results(), 10))  # type: ignore[arg-type]
+    assert kept == [["one", "two"]]

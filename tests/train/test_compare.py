@@ -13,7 +13,7 @@ from curate.build import read_manifest
 from curate.files import Problem
 from tests.train.conftest import SPEC, Trained, write_version
 from train.compare import compare_models, compare_probabilities, find_flips
-from train.evaluate import evaluate_model
+from train.evaluate import evaluate_model, is_seen
 from train.predict import predict_samples
 
 
@@ -133,3 +133,8 @@ def test_no_unseen_test_sample_is_a_problem(fresh: Trained) -> None:
         compare_models(fresh.dataset, SPEC, "m1", "m2", version="v3")
     with pytest.raises(Problem, match="split"):
         evaluate_model(fresh.dataset, SPEC, "m2", split="tests")
+
+
+def test_near_copies_of_what_was_seen_are_seen() -> None:
+    manifest = pd.DataFrame({"sample_id": ["a", "b", "c"], "group_id": ["a", "a", "c"]})
+    assert is_seen(manifest, {"b", "gone"}).tolist() == [True, True, False]
