@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from curate.audit import DETECTORS
 from curate.build import current_version, read_manifest
 from curate.dataset import DatasetFolder
 from curate.files import Problem
@@ -33,11 +34,17 @@ def check_dataset(dataset: DatasetFolder, spec: Spec) -> list[Rule]:
     Raises
     ------
     Problem
-        When no version was built yet.
+        When no version was built yet, or ``max_undecided`` names an issue that there is not.
     """
     version = current_version(dataset)
     if not version:
         raise Problem(f"There is no version to check yet. Run `curate build {dataset.path}` first.")
+    unknown = [issue for issue in spec.check.max_undecided if issue not in DETECTORS]
+    if unknown:  # a rule with a slip of the pen would always hold
+        raise Problem(
+            f"{dataset.spec}: check.max_undecided: expected issues ({', '.join(sorted(DETECTORS))}), "
+            f"found {', '.join(unknown)}."
+        )
     unreadable = read_scan(dataset).counts()["unreadable"]
     counts = open_findings(dataset)["issue"].value_counts().to_dict()
     return check_manifest(read_manifest(dataset, version), spec.class_names, spec.check, unreadable, counts)

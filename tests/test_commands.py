@@ -1,9 +1,12 @@
-"""What a person sees of tables and a program of JSON, on datasets too small to train."""
+"""What a person sees of tables, and a program of JSON."""
 
 import json
 
 from curate.commands.show import print_json, print_table
-from tests.conftest import curate, write_findings
+from curate.dataset import open_dataset
+from curate.decide import decide_sample
+from curate.spec import read_spec
+from tests.conftest import curate, write_findings, write_shapes
 
 
 def test_findings_are_the_worst_of_all_issues_and_say_what_is_open(grouped):
@@ -24,6 +27,11 @@ def test_no_finding_is_said(grouped):
     assert curate("findings", dataset.path, "--issue", "light").stdout == "0 findings, 0 open\n"
 
 
+def test_an_issue_without_rows_is_none_found_and_not_unknown(grouped):
+    assert curate("findings", grouped[0].path, "--issue", "label_conflict").stdout == "0 findings, 0 open\n"
+    assert "label_conflict" in curate("findings", grouped[0].path, "--issue", "labels", code=2).stderr
+
+
 def test_json_has_no_nan(capsys):
     print_json([{"probability": float("nan"), "n": 1}])
     assert json.loads(capsys.readouterr().out, parse_constant=str) == [{"probability": None, "n": 1}]
@@ -32,3 +40,20 @@ def test_json_has_no_nan(capsys):
 def test_a_table_without_rows_is_its_title(capsys):
     print_table([], "Findings")
     assert capsys.readouterr().out == "Findings\n"
+
+
+def test_a_first_version_without_labels_stops_no_later_one(tmp_path):
+    """A flat folder begins with an empty version; once labels were decided, the next one is trained."""
+    images = write_shapes(tmp_path / "images", 12)
+    for file in [*images.glob("*/*")]:
+        file.rename(images / f"{file.parent.name}-{file.name}")
+    for label in ("disc", "square"):
+        (images / label).rmdir()
+    curate("init", tmp_path / "set", "--from", images, "--classes", "disc,square")
+    first = json.loads(curate("run", tmp_path / "set", "--json").stdout)
+    assert first["models"] == {} and "none of disc, square" in first["notes"][0]
+    dataset = open_dataset(tmp_path / "set")
+    for file in sorted(images.glob("*")):
+        decide_sample(dataset, read_spec(dataset), file.name, "relabel", file.name.split("-")[0])
+    then = json.loads(curate("run", tmp_path / "set", "--json").stdout)
+    assert [model["version"] for model in then["models"].values()] == ["v2"] and then["comparison"] is None

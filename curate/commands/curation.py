@@ -64,7 +64,7 @@ def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
         print_json({"findings": {row["issue"]: row["found"] for row in counts}, "issues": counts})
     else:
         print_table(counts, "Findings")
-        say(f"Look at them with `curate findings {dataset} --issue label_error` or `curate review {dataset}`.")
+        say(f"Look at them with `curate findings {dataset}` or `curate review {dataset}`.")
 
 
 def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[no-untyped-def]
@@ -88,15 +88,16 @@ def findings(
     json: Json = False,
 ) -> None:
     """List what the audit found, worst first."""
+    from curate.audit import DETECTORS
     from curate.export import safe_cells
     from curate.findings import open_findings, read_findings
     from curate.tables import FINDINGS_CSV
 
     folder = open_dataset(dataset)
     table = read_findings(folder)
-    known = sorted(set(table["issue"]))
+    known = sorted({*DETECTORS, *table["issue"]})
     if issue and issue not in known:
-        raise Problem(f"Expected an issue that the audit looked for ({', '.join(known)}), found {issue!r}.")
+        raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     chosen = table[(table["issue"] == issue) if issue else table["issue"].notna()]
     chosen = (chosen if all else chosen[chosen["is_issue"]]).sort_values("score", kind="stable")[FINDINGS_CSV]
     chosen = chosen.head(limit) if limit else chosen

@@ -114,15 +114,23 @@ def _model(
     """Train the current version and the one before, and compare them; a dataset too small for that gives a note."""
     before = [one for one in numbered(dataset.versions, "v") if one == version.record["parent"]]
     models: dict[str, Any] = {}
-    try:
-        for one in [*before, version.id]:
+    notes = []
+    for one in [*before, version.id]:
+        try:
             models.update(_train(dataset, spec, one, device, clock, tell))
-        comparison = _compare(dataset, spec, list(models), clock) if len(models) == 2 else None
-    except Problem as problem:
-        tell(f"models left out: {problem}")
-        return models, None, [f"models left out: {problem}"]
-    tell(comparison["verdict"] if comparison else "one version, one model: nothing to compare yet")
-    return models, comparison, []
+        except Problem as problem:  # the version before may have had no labels yet: that stops no later one
+            notes.append(f"models left out: {problem}")
+    comparison = None
+    if len(models) == 2:
+        try:
+            comparison = _compare(dataset, spec, list(models), clock)
+        except Problem as problem:
+            notes.append(f"no comparison: {problem}")
+    elif models:
+        notes.append("one version, one model: nothing to compare yet")
+    for line in [comparison["verdict"]] if comparison else notes:
+        tell(line)
+    return models, comparison, notes
 
 
 def _train(

@@ -64,7 +64,7 @@ def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
         found = view.match(ViewField("issues").contains(issue)).sort_by(order)
         views[issue] = (found, f"every {issue} finding, decided or not")
     if (rows["split"] == "test").any():
-        views["test"] = (view.match(ViewField("split") == "test"), "the locked test split of the newest version")
+        views["test"] = (view.match(ViewField("split") == "test"), "the locked test split of the current version")
     return views
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from curate.build import current_version, read_manifest
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.findings import open_findings, read_findings
@@ -115,12 +116,12 @@ def score_field(issue: str) -> str:
 
 
 def _version_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:
-    """The split of each sample in the newest version; '' for those it leaves out."""
-    versions = numbered(dataset.versions, "v")
+    """The split of each sample in the current version; '' for those it leaves out."""
+    version = current_version(dataset)
     table = pd.DataFrame(index=index)
     splits: dict[str, str] = {}
-    if versions:
-        manifest = read_table(dataset.versions / versions[-1] / "manifest.parquet", "curate build")
+    if version:
+        manifest = read_manifest(dataset, version)
         splits = dict(zip(manifest["sample_id"], manifest["split"], strict=True))
     table["split"] = _by_sample(splits, index, str)
     return table, {"split": "text"}

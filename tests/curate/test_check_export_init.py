@@ -64,6 +64,14 @@ def test_check_reads_the_version_that_decisions_amount_to_now(grouped):
     assert build_version(dataset, spec).record["parent"] == "v1"
 
 
+def test_a_rule_for_an_issue_that_is_none_does_not_hold_unseen(grouped):
+    dataset, spec, _ = grouped
+    build_version(dataset, spec)
+    slip = spec.model_copy(update={"check": Check(max_undecided={"label_eror": 0})})
+    with pytest.raises(Problem, match=r"max_undecided.*label_error.*found label_eror"):
+        check_dataset(dataset, slip)
+
+
 def test_check_reads_the_newest_version(grouped):
     dataset, spec, scan = grouped
     with pytest.raises(Problem, match="curate build"):
