@@ -25,7 +25,7 @@ def demo(
     truth = write_demo(folder, samples, seed)
     definitions = {"cat": "The drawn animal is a cat.", "dog": "The drawn animal is a dog."}
     end = "\n# What was planted in these drawings; the report compares the findings with it.\ntruth: truth.csv\n"
-    init_dataset(folder, folder / "images", Start(definitions=definitions, accept_below=0.2, recipe="lite0", end=end))
+    init_dataset(folder, folder / "images", Start(definitions=definitions, accept_below=0.25, recipe="lite0", end=end))
     planted = truth["fault"].value_counts()
     if json:
         print_json({"files": len(truth), "planted": planted.to_dict(), "dataset": str(folder)})
