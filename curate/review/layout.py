@@ -58,6 +58,9 @@ def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
     if "label_error" in undecided:
         suspects = view.match(ViewField("open_issues").contains("label_error")).sort_by(score_field("label_error"))
         views[SUSPECTS] = (suspects, "labels that look wrong and are not decided yet, worst first")
+    elif undecided:  # no label is in doubt: what else waits, issue by issue
+        waiting = view.match(ViewField("open_issues").length() > 0).sort_by("open_issues")
+        views[SUSPECTS] = (waiting, "findings that are not decided yet")
     for issue in sorted({issue for issues in rows["issues"] for issue in issues}):
         # Near copies stand side by side; all else is worst first.
         order = "group_id" if issue in ("near_duplicate", "leakage") else score_field(issue)

@@ -76,7 +76,7 @@ def _files(dataset: DatasetFolder, samples: pd.DataFrame) -> list[str]:
 
 def _decided_labels(samples: pd.DataFrame, decisions: list[Decision]) -> list[tuple[str, None]]:
     decided = fold_decisions(decisions).set_index("sample_id")["label"]
-    labels = zip(samples["sample_id"].map(decided).fillna(""), samples["given_label"], strict=True)
+    labels = zip(samples["sample_id"].map(decided).astype(object).fillna(""), samples["given_label"], strict=True)
     return [(label or given, None) for label, given in labels]
 
 
