@@ -24,6 +24,7 @@ from curate.review.snapshot import review_name
 from curate.scan import Scan, scan_dataset
 from curate.spec import Spec
 from curate.tables import FINDINGS, shaped, write_table
+from tests.conftest import write_findings
 
 Scanned = tuple[DatasetFolder, Spec, Scan]
 
@@ -315,3 +316,10 @@ def test_database_that_does_not_start_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "storage.bson").write_bytes(b"not what mongod wrote")
     with pytest.raises(Problem, match=r"mongo\.log"), running_database(tmp_path):
         pass
+
+
+def test_suspects_are_whatever_waits_where_no_label_is_in_doubt(grouped: Scanned) -> None:
+    dataset, _, scan = grouped
+    one = ids_of(scan, "disc")[0]
+    write_findings(dataset, {"sample_id": one, "issue": "outlier"})
+    assert pushed(grouped).load_saved_view("suspects").values("sample_id") == [one]
