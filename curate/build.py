@@ -7,8 +7,6 @@ twice gives the same digest and no second version.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -17,7 +15,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder, next_id, numbered
 from curate.decisions import decisions_digest, fold_decisions, read_decisions
-from curate.files import Problem, read_json, write_json
+from curate.files import Problem, making_folder, read_json, write_json
 from curate.scan import Scan, read_scan
 from curate.spec import Spec, spec_digest
 from curate.split import Assignment, assign_splits
@@ -204,14 +202,9 @@ def _write_version(dataset: DatasetFolder, manifest: pd.DataFrame, record: dict[
     parent, version = current_version(dataset), next_id(dataset.versions, "v")
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = {"id": version, "parent": parent, "created": created, **record}
-    making = dataset.versions / f".{version}-{os.getpid()}"
-    shutil.rmtree(making, ignore_errors=True)
-    try:
+    with making_folder(dataset.versions / version) as making:
         write_table(making / "manifest.parquet", manifest)
         write_json(making / "version.json", record)
-        making.rename(dataset.versions / version)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return record
 
 

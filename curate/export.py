@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pandas as pd
 
 from curate.build import read_manifest, read_version
 from curate.dataset import DatasetFolder
-from curate.files import Problem, write_json
+from curate.files import Problem, making_folder, write_json
 from curate.progress import track
 from curate.scan import read_scan
 from curate.tables import SPLITS, write_table
@@ -39,16 +37,11 @@ def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "
         raise Problem(f"Expected a new or empty folder to export to, but {to} holds something. Name another one.")
     record = read_version(dataset, version)
     rows = with_files(dataset, read_manifest(dataset, version))
-    making = to.parent / f".{to.name}-{os.getpid()}"
-    try:
-        making.mkdir(parents=True)
+    with making_folder(to) as making:
         FORMATS[form](rows, making)
         write_json(making / "version.json", record)
         if to.exists():
             to.rmdir()
-        making.rename(to)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return to
 
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,19 @@ def lock_file(opened: IO[Any], wait: bool = True) -> None:
                     raise BlockingIOError(*error.args) from None
     else:
         fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+@contextlib.contextmanager
+def making_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``; when the block ends well it becomes ``path``, else it is removed."""
+    making = path.with_name(f".{path.name}-{os.getpid()}")
+    shutil.rmtree(making, ignore_errors=True)
+    try:
+        making.mkdir(parents=True)
+        yield making
+        making.rename(path)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> Path:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from curate.dataset import DatasetFolder, next_id, numbered
-from curate.files import Problem, read_json, write_atomic, write_json
+from curate.files import Problem, making_folder, read_json, write_atomic, write_json
 from curate.tables import read_table, write_table
 from train.recipes import recipe_from
 
@@ -66,15 +64,10 @@ def write_model(
     content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
     model = next_id(dataset.models, "m")
     run = {"id": model, **run, "weights_digest": hashlib.sha256(content).hexdigest()}
-    making = dataset.models / f".{model}-{os.getpid()}"
-    shutil.rmtree(making, ignore_errors=True)
-    try:
+    with making_folder(dataset.models / model) as making:
         write_atomic(making / "model.safetensors", content)
         write_table(making / "predictions.parquet", predictions)
         write_json(making / "run.json", run)
-        making.rename(dataset.models / model)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return run
 
 
