@@ -29,6 +29,11 @@ class DatasetFolder:
         return self.path / "decisions.jsonl"
 
     @property
+    def votes(self) -> Path:
+        """Labels that people and other tools gave outside the sources, append-only; kept in git."""
+        return self.path / "votes.jsonl"
+
+    @property
     def lock(self) -> Path:
         return self.path / "dataset.lock"
 

@@ -27,7 +27,8 @@ class Decision(BaseModel):
     """One event of the log.
 
     `finding` is the issue that it answers ('' when none); `before` is the label it replaces; `label` the new class for
-    `relabel` and `keep`, or the sample that stays for `merge`. `time` is UTC in ISO 8601 with microseconds.
+    `relabel` and `keep`, or the sample that stays for `merge`. `time` is UTC in ISO 8601 with microseconds. `score` and
+    `detector` are those of the finding when it was answered: what the ledger of the detectors is made of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,8 @@ class Decision(BaseModel):
     reason: str = ""
     finding: str = ""
     before: str = ""
+    score: float | None = None
+    detector: str | None = None
 
 
 def read_decisions(path: Path) -> list[Decision]:
@@ -87,7 +90,7 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision
         stamped = _stamp(list(decisions), latest=_latest_time(path))
         start = log.seek(0, os.SEEK_END)
         try:
-            log.write("".join(decision.model_dump_json() + "\n" for decision in stamped).encode())
+            log.write("".join(decision.model_dump_json(exclude_none=True) + "\n" for decision in stamped).encode())
             log.flush()
             os.fsync(log.fileno())
         except OSError:
@@ -128,7 +131,7 @@ def _stamp(decisions: list[Decision], latest: str) -> list[Decision]:
     for place, decision in enumerate(decisions):
         time = (now + timedelta(microseconds=place)).isoformat(timespec="microseconds")
         dated = decision.model_copy(update={"time": time})
-        digest = hashlib.sha256(dated.model_dump_json(exclude={"id"}).encode()).hexdigest()
+        digest = hashlib.sha256(dated.model_dump_json(exclude={"id"}, exclude_none=True).encode()).hexdigest()
         stamped.append(dated.model_copy(update={"id": digest[:16]}))
     return stamped
 
@@ -170,5 +173,5 @@ def decided_pairs(decisions: list[Decision]) -> set[tuple[str, str]]:
 
 def decisions_digest(decisions: list[Decision]) -> str:
     """Return the SHA-256 of the log's content, whatever the order of its lines."""
-    lines = "\n".join(decision.model_dump_json() for decision in decisions)
+    lines = "\n".join(decision.model_dump_json(exclude_none=True) for decision in decisions)
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -245,7 +245,9 @@ def _shown(dataset: DatasetFolder, file: Path) -> str:
 def _votes(found: list[FoundFile], located: pd.DataFrame) -> pd.DataFrame:
     ids = {(row.source, row.path): row.sample_id for row in located.itertuples()}
     rows = [
-        (ids[row.source, row.path], row.label, row.voter, row.path) for row in found if row.label and not row.ignored
+        (ids[row.source, row.path], row.label, row.voter, row.path, 1.0, "")
+        for row in found
+        if row.label and not row.ignored
     ]
     votes = pd.DataFrame(rows, columns=list(VOTES)).sort_values(list(VOTES))
     return shaped(votes, VOTES)

@@ -27,7 +27,7 @@ SPLIT_FOLDERS = {
     "validation": "val",
     "test": "test",
 }
-OWN_FILES = {"dataset.yaml", "decisions.jsonl", "dataset.lock", "truth.csv"}
+OWN_FILES = {"dataset.yaml", "decisions.jsonl", "dataset.lock", "votes.jsonl", "truth.csv"}
 OWN_FOLDERS = {".curate", "versions", "models", "reports"}
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 LARGEST_FILE = 512 * 1024 * 1024

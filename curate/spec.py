@@ -59,11 +59,37 @@ class Split(Part):
         return self
 
 
+class Range(Part):
+    """Bounds of a number of the scan or the metadata; `below` and `above` are exclusive."""
+
+    below: float | None = None
+    above: float | None = None
+
+
+class Slice(Part):
+    """A named subset of the samples: all conditions must hold.
+
+    A text is a pattern such as `web/*`, or a list of patterns of which one must fit.
+    """
+
+    path: str | list[str] = []
+    source: str | list[str] = []
+    given_label: str | list[str] = []
+    measures: dict[str, Range] = Field({}, description="column of the scan, as width or brightness -> its bounds")
+    metadata: dict[str, str | list[str]] = Field({}, description="a further column of a CSV source -> its pattern")
+
+
 class Audit(Part):
     """What the detectors look with; scores are 0..1 and low is bad."""
 
     embedding: str = Field(
-        "lite0", description="lite0, or a .npy of shape (N, D) with a .txt of N sample ids beside it"
+        "lite0",
+        description="lite0, lite1, lite2 or several joined as in lite0+lite2; "
+        "or a .npy of shape (N, D) with a .txt of N sample ids beside it",
+    )
+    mirrored: bool = Field(False, description="embed each image and its mirror image: better evidence, twice the time")
+    label_errors: Literal["fast", "deep"] = Field(
+        "fast", description="fast: a linear model on the embeddings; deep: networks fine-tuned by k-fold"
     )
     neighbours: int = Field(10, ge=1, le=100)
     folds: int = Field(5, ge=2, le=20)
@@ -117,6 +143,9 @@ class Train(Part):
 
     recipe: Literal["small", "lite0"] = "small"
     seed: int = 0
+    labels: Literal["hard", "shares"] = Field(
+        "hard", description="shares: learn the share of the votes that each class got, not only which got most"
+    )
 
 
 class Spec(Part):
@@ -131,6 +160,8 @@ class Spec(Part):
     policy: Policy = Policy()
     check: Check = Check()
     train: Train = Train()
+    slices: dict[str, Slice] = Field({}, description="name -> which samples")
+    rules: dict[str, str] = Field({}, description="slice -> the class that `curate label` proposes for its samples")
     truth: str | None = Field(None, description="a CSV of planted faults, written by `curate demo`")
 
     @field_validator("classes", mode="before")
@@ -151,6 +182,17 @@ class Spec(Part):
             if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
                 raise ValueError(f"a class name must do as a folder name, {name!r} does not")
         return classes
+
+    @model_validator(mode="after")
+    def rules_name_what_there_is(self) -> Spec:
+        for name, label in self.rules.items():
+            if name not in self.slices:
+                raise ValueError(
+                    f"rules: expected a slice ({', '.join(self.slices) or 'none is defined'}), found {name!r}"
+                )
+            if label not in self.classes:
+                raise ValueError(f"rules: expected a class ({', '.join(self.classes)}), found {label!r}")
+        return self
 
     @property
     def class_names(self) -> list[str]:

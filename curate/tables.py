@@ -47,7 +47,9 @@ LOCATIONS = {
     "status": "str",
     "reason": "str",
 }
-VOTES = {"sample_id": "str", "label": "str", "voter": "str", "path": "str"}
+# `share` is how sure the voter was, 0..1 (1 for a person who just said it); `time` is '' for what a source states.
+VOTES = {"sample_id": "str", "label": "str", "voter": "str", "path": "str", "share": "float64", "time": "str"}
+PROPOSERS = ("model:", "prototype:", "rule:")  # voters that are no people: their votes are never taken as given
 FINDINGS = {
     "sample_id": "str",
     "path": "str",
@@ -58,6 +60,7 @@ FINDINGS = {
     "suggested_action": "str",
     "suggested_label": "str",
     "evidence": "str",
+    "kind": "str",
     "detector": "str",
 }
 MANIFEST = {

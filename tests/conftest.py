@@ -102,7 +102,7 @@ def write_groups(dataset: DatasetFolder, scan: Scan, groups: dict[str, str] | No
 def write_findings(dataset: DatasetFolder, *rows: dict[str, object]) -> pd.DataFrame:
     """Write the audit's findings by hand; what a row leaves out is empty."""
     blank = {"path": "", "score": 0.01, "is_issue": True, "group_id": "", "suggested_action": "", "suggested_label": ""}
-    blank |= {"evidence": "because", "detector": "by hand"}
+    blank |= {"evidence": "because", "kind": "", "detector": "by hand"}
     table = shaped(pd.DataFrame([{**blank, **row} for row in rows], columns=list(FINDINGS)), FINDINGS)
     write_table(dataset.cache / "findings.parquet", table)
     return table

@@ -90,7 +90,7 @@ class Evidence:
 
 def findings_table(rows: pd.DataFrame, issue: str, detector: str, **columns: object) -> pd.DataFrame:
     """Return ``rows`` (with sample_id and path) as findings of ``issue``, the other columns given or ''."""
-    blank = {"group_id": "", "suggested_action": "", "suggested_label": "", "evidence": ""}
+    blank = {"group_id": "", "suggested_action": "", "suggested_label": "", "evidence": "", "kind": ""}
     table = rows.assign(**{**blank, "issue": issue, "detector": detector, **columns})
     return shaped(table, FINDINGS) if len(table) else empty(FINDINGS)
 

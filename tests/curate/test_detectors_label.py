@@ -19,7 +19,7 @@ def gather(labels: Sequence[str], places: np.ndarray, classes: Sequence[str] = (
     ids = [f"{number:020x}" for number in range(len(labels))]
     blank = {name: {"str": "", "bool": False}.get(kind, 0) for name, kind in SAMPLES.items() if name != "sample_id"}
     samples = pd.DataFrame({"sample_id": ids, **blank}).assign(given_label=list(labels), path=ids, pixel_hash=ids)
-    votes = pd.DataFrame({"sample_id": ids, "label": labels, "voter": "folder", "path": ids}, columns=list(VOTES))
+    votes = pd.DataFrame({"sample_id": ids, "label": labels, "voter": "folder", "path": ids, "share": 1.0, "time": ""})
     spec = Spec(name="t", classes=dict.fromkeys(classes, ""), sources=[Source(path="images")])
     unit = places / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-9)
     votes = shaped(votes[votes["label"] != ""], VOTES) if len(ids) else empty(VOTES)

@@ -243,7 +243,7 @@ def test_given_labels_are_the_majoritys():
             ("c", "cat", "csv:x", "1"),
             ("c", "cat", "csv:y", "1"),
         ],
-        columns=list(VOTES),
+        columns=["sample_id", "label", "voter", "path"],
     )
     assert given_labels(votes).to_dict() == {"a": "cat", "b": "", "c": "cat"}
 
