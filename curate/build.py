@@ -20,6 +20,7 @@ from curate.scan import Scan, read_scan
 from curate.spec import Spec, spec_digest
 from curate.split import Assignment, assign_splits
 from curate.tables import MANIFEST, SPLITS, read_parquet, read_table, shaped, write_table
+from curate.votes import by_people
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFram
             f"Expected labels among {', '.join(spec.classes)}, but decisions say {unknown['label'].iloc[0]!r} "
             f"for {unknown['path'].iloc[0]} ({len(unknown)} in all). Relabel them or add the class to dataset.yaml."
         )
-    tied = set(scan.votes["sample_id"])
+    tied = set(by_people(scan.votes)["sample_id"])
     rows["excluded"] = [_why_excluded(row, row.sample_id in tied) for row in rows.itertuples()]
     return rows
 

@@ -6,18 +6,15 @@ decision back, and the log still says who thought what, when and why.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from curate.files import Problem, lock_file
+from curate.log import append_events, read_events, rising_times
 
 Action = Literal["keep", "relabel", "drop", "merge", "undrop"]
 ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
@@ -57,79 +54,25 @@ def read_decisions(path: Path) -> list[Decision]:
     Problem
         When a line is not a decision; the sentence names file and line.
     """
-    if not path.is_file():
-        return []
-    *lines, last = path.read_text(encoding="utf-8").split("\n")
-    lines += [last] if _is_whole(last) else []
-    decisions = {number: _parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()}
+    return _in_order(read_events(path, Decision))
+
+
+def _in_order(events: dict[int, Decision]) -> list[Decision]:
     # A line written by hand may have no id; two of those are two decisions.
-    unique = {decision.id or number: decision for number, decision in decisions.items()}
+    unique = {decision.id or number: decision for number, decision in events.items()}
     return sorted(unique.values(), key=lambda decision: (decision.time, decision.id))
 
 
-def _parse(line: str, path: Path, number: int) -> Decision:
-    try:
-        return Decision.model_validate_json(line)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"])) or "line"
-        raise Problem(
-            f"{path}:{number}: expected a decision, but {key}: {fault['msg']}. Mend the line or take it out."
-        ) from None
-
-
 def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision]:
-    """Add ``decisions`` to the log, on disk when this returns; give each its id and a time later than all before it.
-
-    Safe against other writers: the file is locked while it is read for the last time and appended to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as log:
-        lock_file(log)
-        _end_last_line(log)
-        stamped = _stamp(list(decisions), latest=_latest_time(path))
-        start = log.seek(0, os.SEEK_END)
-        try:
-            log.write("".join(decision.model_dump_json(exclude_none=True) + "\n" for decision in stamped).encode())
-            log.flush()
-            os.fsync(log.fileno())
-        except OSError:
-            log.truncate(start)  # a full disk: all of them or none
-            raise
-    return stamped
+    """Add ``decisions`` to the log, on disk when this returns; give each its id and a time later than all before it."""
+    made = list(decisions)
+    return append_events(path, Decision, lambda events: _stamp(made, events))
 
 
-def _is_whole(line: str | bytes) -> bool:
-    """Return whether ``line`` is a decision: an editor may have saved the last one without its newline."""
-    with contextlib.suppress(ValidationError):
-        return bool(Decision.model_validate_json(line))
-    return False
-
-
-def _end_last_line(log: object) -> None:
-    """Remove half a line of a writer that was killed; end a whole one that lacks its newline."""
-    log.seek(0)  # type: ignore[attr-defined]
-    content = log.read()  # type: ignore[attr-defined]
-    whole = content.rfind(b"\n") + 1
-    if _is_whole(content[whole:]):
-        log.write(b"\n")  # type: ignore[attr-defined]
-        log.flush()  # type: ignore[attr-defined]
-    elif whole != len(content):
-        log.truncate(whole)  # type: ignore[attr-defined]
-
-
-def _latest_time(path: Path) -> str:
-    return max((decision.time for decision in read_decisions(path)), default="")
-
-
-def _stamp(decisions: list[Decision], latest: str) -> list[Decision]:
-    """Times rise within the log even if the clock was set back, so that sorting by time is the order of writing."""
-    now = datetime.now(timezone.utc)
-    if latest:
-        now = max(now, datetime.fromisoformat(latest) + timedelta(microseconds=1))
+def _stamp(decisions: list[Decision], events: dict[int, Decision]) -> list[Decision]:
+    latest = max((decision.time for decision in events.values()), default="")
     stamped = []
-    for place, decision in enumerate(decisions):
-        time = (now + timedelta(microseconds=place)).isoformat(timespec="microseconds")
+    for decision, time in zip(decisions, rising_times(len(decisions), latest), strict=True):
         dated = decision.model_copy(update={"time": time})
         digest = hashlib.sha256(dated.model_dump_json(exclude={"id"}, exclude_none=True).encode()).hexdigest()
         stamped.append(dated.model_copy(update={"id": digest[:16]}))

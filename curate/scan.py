@@ -19,13 +19,14 @@ import pandas as pd
 from curate.cache import ContentCache
 from curate.dataset import DatasetFolder
 from curate.engine import batched, map_batches
-from curate.files import read_json, write_json
+from curate.files import Problem, read_json, write_json
 from curate.measure import measure_content
 from curate.progress import track
 from curate.sources import LARGEST_FILE, FoundFile, find_files, printed
 from curate.spec import Images, Spec
 from curate.tables import LOCATIONS, MEASURES, SAMPLES, SPLITS, VOTES, empty, read_table, shaped, write_table
 from curate.thumbnails import thumbnail_cache
+from curate.votes import by_people, read_votes
 
 BATCH = 32  # files a task: small enough that Ctrl-C answers at once
 FLUSH = 16  # batches a shard: what a kill can cost is 512 images
@@ -56,7 +57,13 @@ def scan_dataset(dataset: DatasetFolder, spec: Spec, workers: int | None = None,
     ----------
     workers, engine
         How the reading is spread (see ``curate.engine``); they never change the result.
+
+    Raises
+    ------
+    Problem
+        When a source is missing or malformed, or a label of a source or of votes.jsonl is no class of the spec.
     """
+    _check_voted_labels(dataset, spec)
     found = find_files(dataset, spec)
     _forget_other_policy(dataset, spec.images)
     ids, lost = _read_files(dataset, found, spec.images, workers, engine)
@@ -64,13 +71,45 @@ def scan_dataset(dataset: DatasetFolder, spec: Spec, workers: int | None = None,
     scan = _tabulate(dataset, found, ids, _measures(dataset))
     for name in TABLES:
         write_table(dataset.cache / f"{name}.parquet", getattr(scan, name))
-    return scan
+    return join_votes(scan, read_votes(dataset.votes))
 
 
 def read_scan(dataset: DatasetFolder) -> Scan:
-    """Return the last scan; a Problem names the command when there is none."""
+    """Return the last scan with the votes given up to now; a Problem names the command when there was none."""
+    return join_votes(read_sources(dataset), read_votes(dataset.votes))
+
+
+def read_sources(dataset: DatasetFolder) -> Scan:
+    """Return the last scan as its sources state it, without votes.jsonl."""
     made_by = f"curate scan {dataset.path}"
     return Scan(**{name: read_table(dataset.cache / f"{name}.parquet", made_by) for name in TABLES})
+
+
+def join_votes(scan: Scan, said: pd.DataFrame) -> Scan:
+    """Return ``scan`` with the votes ``said`` outside its sources, where it knows the sample, and its given labels.
+
+    What a voter said wins over what a source states of the same voter and sample.
+    """
+    said = said[said["sample_id"].isin(scan.samples["sample_id"])]
+    if not len(said):
+        return scan
+    key = ["sample_id", "voter"]
+    is_older = pd.MultiIndex.from_frame(scan.votes[key]).isin(pd.MultiIndex.from_frame(said[key]))
+    votes = shaped(pd.concat([scan.votes[~is_older], said]).sort_values(list(VOTES)), VOTES)
+    given = scan.samples["sample_id"].map(given_labels(votes))
+    return replace(scan, votes=votes, samples=shaped(scan.samples.assign(given_label=given), SAMPLES))
+
+
+def _check_voted_labels(dataset: DatasetFolder, spec: Spec) -> None:
+    votes = read_votes(dataset.votes)
+    wrong = votes[~votes["label"].isin(spec.class_names)]
+    if len(wrong):
+        names = ", ".join(map(repr, sorted(set(wrong["label"]))[:5]))
+        raise Problem(
+            f"{dataset.votes}: expected labels among {', '.join(spec.classes)}, but {len(wrong)} votes have another "
+            f"({names}) by {', '.join(sorted(set(wrong['voter']))[:3])}. Add the class to dataset.yaml, or take the "
+            f"votes back with `curate votes {dataset.path} --withdraw VOTER` and import them anew with `--map`."
+        )
 
 
 def _measures(dataset: DatasetFolder) -> ContentCache:
@@ -270,10 +309,12 @@ def _samples(measures: pd.DataFrame, located: pd.DataFrame, votes: pd.DataFrame)
 
 
 def given_labels(votes: pd.DataFrame) -> pd.Series:
-    """Return the label most voters gave each sample, indexed by sample_id; '' where the votes tie.
+    """Return the label most people gave each sample, indexed by sample_id; '' where the votes tie.
 
-    Each voter counts once for each label it gave, however many copies of the file there are.
+    Each voter counts once for each label it gave, however many copies of the file there are. Models, prototypes and
+    rules do not count: what they say is a proposal.
     """
+    votes = by_people(votes)
     if not len(votes):
         return pd.Series(dtype="str")
     counts = votes.drop_duplicates(["sample_id", "label", "voter"]).groupby(["sample_id", "label"]).size()

@@ -14,6 +14,7 @@ from curate.build import current_version, read_manifest
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.findings import open_findings, read_findings
+from curate.scan import read_scan
 from curate.tables import FINDINGS, empty, read_parquet, read_table
 
 Kind = Literal["text", "texts", "number", "label"]
@@ -27,7 +28,7 @@ def collect_rows(dataset: DatasetFolder) -> tuple[pd.DataFrame, dict[str, Kind]]
 
     A label is a pair (class, confidence or None); '' and None stand for nothing. An empty scan gives no rows.
     """
-    samples = read_table(dataset.cache / "samples.parquet", "curate scan")
+    samples = read_scan(dataset).samples
     samples = samples[samples["reason"] == ""].set_index("sample_id", drop=False)
     decisions = read_decisions(dataset.decisions)
     rows = pd.DataFrame(index=samples.index)
@@ -51,7 +52,7 @@ def collect_rows(dataset: DatasetFolder) -> tuple[pd.DataFrame, dict[str, Kind]]
 
 def current_labels(dataset: DatasetFolder) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Return the decided class and the tags of each sample as the log has them now."""
-    samples = read_table(dataset.cache / "samples.parquet", "curate scan").set_index("sample_id", drop=False)
+    samples = read_scan(dataset).samples.set_index("sample_id", drop=False)
     decisions = read_decisions(dataset.decisions)
     labels = [label for label, _ in _decided_labels(samples, decisions)]
     return dict(zip(samples.index, labels, strict=True)), _tags(decisions)
