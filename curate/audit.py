@@ -8,22 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from curate.consensus import write_consensus
 from curate.dataset import DatasetFolder
+from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality
+from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import Evidence
 from curate.files import read_json, write_json
 from curate.findings import read_findings
 from curate.progress import track
-from curate.scan import Scan, read_scan
+from curate.scan import Scan, read_voted
 from curate.spec import Spec
 from curate.tables import FINDINGS, empty, shaped, write_table
 
-TABLES = ("groups", "pred_probs", "findings")
+TABLES = ("groups", "pred_probs", "findings", "consensus")
 VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
 DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "unreadable": quality.find_unreadable,
@@ -45,28 +49,41 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
 def audit_dataset(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
     """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
 
-    Writes ``findings``, ``groups`` and ``pred_probs`` (Parquet) and ``audit_notes.json`` (what could not be looked for,
-    and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
+    Writes ``findings``, ``groups``, ``pred_probs`` and ``consensus`` (Parquet) and ``audit_notes.json`` (what could not
+    be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
 
     Raises
     ------
     Problem
         When there is no scan yet, or ``audit.embedding`` names a file that cannot be used.
     """
-    scan = read_scan(dataset)
-    state, stored = audit_digest(dataset, scan, spec), dataset.cache / "audit.json"
+    scan = read_voted(dataset)
+    stated = stated_labels(read_decisions(dataset.decisions))
+    state, stored = audit_digest(dataset, scan, spec, stated), dataset.cache / "audit.json"
     is_whole = all((dataset.cache / f"{name}.parquet").is_file() for name in TABLES)
     if is_whole and stored.is_file() and read_json(stored) == {"digest": state}:
         return read_findings(dataset)
-    evidence = gather_evidence(dataset, spec, scan)
+    evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated))
     findings = find_all(evidence)
     stored.unlink(missing_ok=True)  # while the tables are being replaced they belong to no known state
     write_table(dataset.cache / "groups.parquet", evidence.groups)
     write_table(dataset.cache / "pred_probs.parquet", tabulate_pred_probs(evidence))
     write_table(dataset.cache / "findings.parquet", findings)
+    write_consensus(dataset, evidence.consensus, scan.votes)
     write_json(dataset.cache / "audit_notes.json", evidence.notes)
     write_json(stored, {"digest": state})
     return findings
+
+
+def stated_labels(decisions: list[Decision]) -> dict[str, str]:
+    """Return the label that people state of each sample they decided; '' for one that they left out.
+
+    What the policy decided is not in it: it follows from the audit, and an audit that followed it would never rest.
+    """
+    folded = fold_decisions([one for one in decisions if one.tool != "policy"])
+    folded = folded[folded["dropped"] | (folded["label"] != "")]
+    labels = folded["label"].mask(folded["dropped"], "")
+    return dict(zip(folded["sample_id"], labels, strict=True))
 
 
 def read_notes(dataset: DatasetFolder) -> list[str]:
@@ -112,13 +129,13 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
     return table[~np.isnan(probs).any(axis=1)].reset_index(drop=True)
 
 
-def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec) -> str:
+def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str]) -> str:
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
     modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality)
     versions = [module.DETECTOR for module in modules]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
-    digest.update(json.dumps(options, sort_keys=True).encode())
+    digest.update(json.dumps([options, stated], sort_keys=True).encode())
     for table in (scan.samples, scan.votes, scan.locations):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     if spec.audit.embedding != "lite0":

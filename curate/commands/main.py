@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import curation, modelling, whole
+from curate.commands import annotators, curation, modelling, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -37,6 +37,7 @@ for panel, commands in {
         curation.scan,
         curation.audit,
         curation.findings,
+        annotators.annotators,
         curation.decide,
         curation.build,
         curation.check,

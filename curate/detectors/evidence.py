@@ -5,7 +5,7 @@ Rows of ``readable`` are the N samples that have a picture; every array here has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from curate.consensus import CONSENSUS
 from curate.spec import Spec
 from curate.tables import FINDINGS, LOCATIONS, empty, shaped
 
@@ -29,6 +30,10 @@ class Evidence:
         Gives the ``(N, D)`` embeddings of N sample ids.
     read_thumbnails
         Gives the encoded thumbnail of each sample id.
+    stated
+        The label that people's decisions give a sample; '' for one that they left out.
+    consensus
+        What several voters amount to (columns ``consensus.CONSENSUS``); already in the samples' given labels.
     locations
         One row a file, as the scan wrote them; byte copies and unreadable files are told apart by it.
     cache
@@ -43,6 +48,8 @@ class Evidence:
     embed: Callable[[Sequence[str]], np.ndarray]
     read_thumbnails: Callable[[Sequence[str]], dict[str, bytes]]
     locations: pd.DataFrame = field(default_factory=partial(empty, LOCATIONS))
+    stated: Mapping[str, str] = field(default_factory=dict)
+    consensus: pd.DataFrame = field(default_factory=partial(empty, CONSENSUS))
     cache: Path | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -56,10 +63,23 @@ class Evidence:
         return list(self.readable["sample_id"])
 
     @cached_property
+    def given(self) -> np.ndarray:
+        """Class number of each label as given, whatever people decided since, ``(N,)``; -1 for none."""
+        return self._numbers(self.readable["given_label"])
+
+    @cached_property
     def labels(self) -> np.ndarray:
-        """Class number of each given label, ``(N,)``; -1 for none."""
+        """Class number of the label of each sample that is known best, ``(N,)``; -1 for none.
+
+        What a person stated counts more than what was given, and what a person left out teaches nothing. Decisions of
+        the policy are not in it: they follow from the audit, and must not lead it on.
+        """
+        pairs = zip(self.ids, self.readable["given_label"], strict=True)
+        return self._numbers([self.stated.get(sample_id, label) for sample_id, label in pairs])
+
+    def _numbers(self, labels: Iterable[str]) -> np.ndarray:
         number = {name: place for place, name in enumerate(self.spec.class_names)}
-        return np.array([number.get(label, -1) for label in self.readable["given_label"]], dtype=np.int64)
+        return np.array([number.get(label, -1) for label in labels], dtype=np.int64)
 
     @cached_property
     def embeddings(self) -> np.ndarray:

@@ -1,24 +1,73 @@
-"""Sources that disagree: one picture with two labels, or near copies with different ones."""
+"""Labels that disagree: of several people on one picture, of one picture in two folders, or of its near copies."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from curate.detectors.evidence import Evidence, describe_probs, findings_table
+from curate.votes import by_people
 
-DETECTOR = "label_conflict-v1"
+DETECTOR = "label_conflict-v2"
+NAMED = 6  # voters that a sentence names
 
 
 def find_label_conflicts(evidence: Evidence) -> pd.DataFrame:
     """Return the samples that two votes or more speak about, their own and their copies'.
 
-    Score: the share of the most frequent label minus that of the next: 1 for agreement, 0 for a tie.
+    Score, where several people voted on the picture itself: how sure their consensus is, the model's opinion weighed
+    in. Else: the share of the most frequent label minus that of the next, 1 for agreement and 0 for a tie.
     """
     rows = evidence.readable.merge(evidence.groups[["sample_id", "group_id", "kind"]], on="sample_id")
-    votes = evidence.votes.merge(rows[["sample_id", "group_id"]], on="sample_id")
+    is_alone = ~rows["group_id"].duplicated(keep=False)
+    by_voters = is_alone & rows["sample_id"].isin(evidence.consensus["sample_id"])
+    parts = [_find_among_copies(evidence, rows[~by_voters]), _find_among_voters(evidence, rows[by_voters])]
+    return pd.concat(parts).sort_values("sample_id", ignore_index=True)
+
+
+def _find_among_voters(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings on pictures without copies on which several people voted."""
+    settled = evidence.consensus.set_index("sample_id").loc[rows["sample_id"]]
+    votes = by_people(evidence.votes)
+    votes = votes[votes["sample_id"].isin(rows["sample_id"])].drop_duplicates(["sample_id", "voter", "label"])
+    votes = votes.sort_values(["sample_id", "voter", "label"])
+    said = {name: list(zip(one["voter"], one["label"], strict=True)) for name, one in votes.groupby("sample_id")}
+    disagree = np.array([len({label for _, label in said[name]}) > 1 for name in rows["sample_id"]], dtype=bool)
+    place = pd.Index(evidence.ids).get_indexer(rows["sample_id"])
+    probs = [None if evidence.pred_probs is None else evidence.pred_probs[row] for row in place]
+    names = evidence.spec.class_names
+    return findings_table(
+        rows,
+        "label_conflict",
+        DETECTOR,
+        score=settled["quality"].to_numpy(),
+        is_issue=disagree,
+        suggested_action=np.where(disagree & (settled["label"] != ""), "keep", ""),
+        suggested_label=np.where(disagree, settled["label"], ""),
+        evidence=[
+            _who_said_what(said[name], names, fit) if differ else ""
+            for name, differ, fit in zip(rows["sample_id"], disagree, probs, strict=True)
+        ],
+    )
+
+
+def _who_said_what(said: Sequence[tuple[str, str]], names: list[str], probs: np.ndarray | None) -> str:
+    """Return who gave which label, as ``alice: cat, bob: dog; p(cat)=0.71, p(dog)=0.29``."""
+    short = {voter: voter.split(":", 1)[-1] for voter, _ in said}
+    ambiguous = {name for name, count in Counter(short.values()).items() if count > 1}
+    shown = [f"{voter if short[voter] in ambiguous else short[voter]}: {label}" for voter, label in said[:NAMED]]
+    more = [f"{len(said) - NAMED} more"] if len(said) > NAMED else []
+    voted = sorted({names.index(label) for _, label in said if label in names})
+    is_known = probs is not None and not np.isnan(probs[0]) and bool(voted)
+    return ", ".join(shown + more) + (f"; {describe_probs(probs, names, voted)}" if is_known else "")
+
+
+def _find_among_copies(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings on pictures that were labelled twice by one voter, or whose near copies have labels too."""
+    votes = by_people(evidence.votes).merge(rows[["sample_id", "group_id"]], on="sample_id")
     tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for name, label in zip(votes["group_id"], votes["label"], strict=True):
         tally[name][label] += 1

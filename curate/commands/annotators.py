@@ -1,0 +1,36 @@
+"""annotators: who labels well, and what to do about who does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from curate.commands.arguments import Dataset, Json
+from curate.commands.show import print_json, print_table, say
+from curate.dataset import open_dataset
+
+
+def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
+    """List who labelled, best to worst: how often the others agree, and what each of them takes for what."""
+    from curate.annotators import advise, tabulate_annotators
+    from curate.detectors.consensus import MODEL
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    table = tabulate_annotators(folder, read_spec(folder))
+    advice = advise(table[table["annotator"] != MODEL])
+    if json:
+        print_json({"annotators": table.to_dict("records"), "advice": advice})
+        return
+    if not len(table):
+        say("No sample was labelled by two people, so there is nothing to compare: see `curate votes`.")
+        return
+    print_table([_shown(row) for row in table.to_dict("records")], "Annotators, best to worst")
+    say(advice)
+    if MODEL not in set(table["annotator"]):
+        say(f"Measured by the majority alone. `curate audit {dataset}` lets the pictures weigh in.")
+
+
+def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
+    mistake = f"{row['consensus']} as {row['said']}, {row['times']:,} times" if row["times"] else ""
+    names = ("annotator", "votes", "shared", "quality", "agreement", "weight")
+    return {name: row[name] for name in names} | {"most often wrong": mistake}
