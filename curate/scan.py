@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from curate.cache import ContentCache
+from curate.consensus import overlay_consensus
 from curate.dataset import DatasetFolder
 from curate.engine import batched, map_batches
 from curate.files import Problem, read_json, write_json
@@ -75,7 +76,19 @@ def scan_dataset(dataset: DatasetFolder, spec: Spec, workers: int | None = None,
 
 
 def read_scan(dataset: DatasetFolder) -> Scan:
-    """Return the last scan with the votes given up to now; a Problem names the command when there was none."""
+    """Return the last scan with the votes given up to now and their consensus, which the audit makes.
+
+    Raises
+    ------
+    Problem
+        When there was no scan; it names the command.
+    """
+    scan = read_voted(dataset)
+    return replace(scan, samples=overlay_consensus(dataset, scan.samples, scan.votes))
+
+
+def read_voted(dataset: DatasetFolder) -> Scan:
+    """Return the last scan with the votes given up to now; a label given by several is what most of them say."""
     return join_votes(read_sources(dataset), read_votes(dataset.votes))
 
 
