@@ -17,7 +17,7 @@ import pandas as pd
 from curate.consensus import write_consensus
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions, read_decisions
-from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality
+from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import Evidence
 from curate.files import read_json, write_json
@@ -35,6 +35,7 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "leakage": leakage.find_leakage,
     "label_conflict": label_conflict.find_label_conflicts,
     "label_error": label_error.find_label_errors,
+    "unlabelled": unlabelled.find_unlabelled,
     "outlier": outlier.find_outliers,
     "dark": quality.find_dark,
     "light": quality.find_light,
@@ -132,7 +133,7 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
 def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str]) -> str:
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
-    modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality)
+    modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled)
     versions = [module.DETECTOR for module in modules]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
     digest.update(json.dumps([options, stated], sort_keys=True).encode())

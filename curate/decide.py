@@ -125,6 +125,8 @@ def accept_findings(
     """
     findings = read_findings(dataset)
     _expect_issue(findings, issue)
+    if issue == "unlabelled":
+        return _accept_unlabelled(dataset, spec, max_score, actor)
     chosen = open_findings(dataset, findings)
     chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
     labels = dict(zip(*_labels_now(dataset, spec), strict=True))
@@ -144,6 +146,17 @@ def accept_findings(
             f"The findings of {issue} suggest nothing to accept. Decide them one by one, or in `curate review`."
         )
     return append_decisions(dataset.decisions, decisions) if decisions else []
+
+
+def _accept_unlabelled(dataset: DatasetFolder, spec: Spec, max_score: float, actor: str | None) -> list[Decision]:
+    """Accept all proposals outside the test split; a score there says how sure one is, so a low one is no reason to."""
+    from curate.label import accept_proposals
+
+    if max_score < 1:
+        raise Problem(
+            "--max-score would take the unsure proposals first. To take the sure ones: `curate label --accept 0.95`."
+        )
+    return accept_proposals(dataset, spec, at_least=0.0, actor=actor).decisions
 
 
 def decide_sample(

@@ -8,7 +8,7 @@ from curate.dataset import DatasetFolder
 from curate.decisions import decided_pairs, fold_decisions, read_decisions
 from curate.tables import read_table
 
-LABEL_ISSUES = ("label_error", "label_conflict")
+LABEL_ISSUES = ("label_error", "label_conflict", "unlabelled")
 
 
 def read_findings(dataset: DatasetFolder) -> pd.DataFrame:

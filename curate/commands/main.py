@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, modelling, whole
+from curate.commands import annotators, curation, label, modelling, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -39,6 +39,8 @@ for panel, commands in {
         curation.findings,
         annotators.annotators,
         curation.decide,
+        label.label,
+        label.slices,
         curation.build,
         curation.check,
         curation.export,

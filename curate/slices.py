@@ -1,0 +1,89 @@
+"""The spec's slices to rows: which samples a name such as `night` or `from_the_web` means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from curate.files import Problem
+from curate.scan import Scan
+from curate.spec import Range, Slice, Spec
+from curate.tables import SAMPLES
+
+NUMBERS = [name for name, kind in SAMPLES.items() if kind in ("int64", "float64")]
+KEYS = ("sample_id", "path")  # of the metadata: they say whose it is
+
+
+def find_slice(scan: Scan, part: Slice, name: str = "") -> np.ndarray:
+    """Return which rows of ``scan.samples`` belong to ``part``: booleans ``(N,)``; a part without conditions is all.
+
+    A sample with several files belongs if one of them fits ``path`` and ``source``. In patterns ``*`` also stands for
+    ``/``, and capital letters differ from small ones.
+
+    Raises
+    ------
+    Problem
+        When a measure or a column of the metadata is not there; the sentence says which slice, and what there is.
+    """
+    samples = scan.samples
+    chosen = np.ones(len(samples), dtype=bool)
+    if part.path or part.source:
+        chosen &= samples["sample_id"].isin(_with_file(scan, part)).to_numpy()
+    if part.given_label:
+        chosen &= _fits(samples["given_label"], part.given_label)
+    for measure, bounds in part.measures.items():
+        _expect(measure, NUMBERS, f"slices.{name}.measures", "a number of the scan")
+        chosen &= _between(samples[measure].to_numpy(np.float64), bounds)
+    columns = [column for column in scan.metadata.columns if column not in KEYS]
+    for column, patterns in part.metadata.items():
+        _expect(column, columns, f"slices.{name}.metadata", "a further column of a CSV source")
+        rows = scan.metadata[_fits(scan.metadata[column], patterns)]
+        chosen &= samples["sample_id"].isin(rows["sample_id"]).to_numpy()
+    return chosen
+
+
+def tabulate_slices(scan: Scan, spec: Spec) -> list[dict[str, Any]]:
+    """Return a row for each slice of the spec: its name, its samples, how many have each label, and its rule's class.
+
+    Unreadable samples do not count.
+    """
+    readable = (scan.samples["reason"] == "").to_numpy()
+    rows = []
+    for name, part in spec.slices.items():
+        labels = scan.samples.loc[find_slice(scan, part, name) & readable, "given_label"]
+        counts = {label: int((labels == label).sum()) for label in spec.class_names}
+        unlabelled = int((labels == "").sum())
+        rows.append(
+            {"slice": name, "samples": len(labels), **counts, "(none)": unlabelled, "rule": spec.rules.get(name, "")}
+        )
+    return rows
+
+
+def _with_file(scan: Scan, part: Slice) -> pd.Series:
+    files = scan.locations[scan.locations["status"] != "ignored"]
+    for column, patterns in (("path", part.path), ("source", part.source)):
+        if patterns:
+            files = files[_fits(files[column], patterns)]
+    return files["sample_id"]
+
+
+def _fits(values: Iterable[Any], patterns: str | Sequence[str]) -> np.ndarray:
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    texts = ("" if value is None or value != value else str(value) for value in values)
+    return np.array([any(fnmatchcase(text, one) for one in wanted) for text in texts], dtype=bool)
+
+
+def _between(values: np.ndarray, bounds: Range) -> np.ndarray:
+    """What is no number is in no range."""
+    below = np.inf if bounds.below is None else bounds.below
+    above = -np.inf if bounds.above is None else bounds.above
+    return np.isfinite(values) & (values < below) & (values > above)
+
+
+def _expect(name: str, known: Sequence[str], where: str, what: str) -> None:
+    if name not in known:
+        raise Problem(f"{where}: expected {what} ({', '.join(known) or 'there is none'}), found {name!r}.")
