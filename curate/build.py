@@ -1,7 +1,7 @@
 """Sources and decisions to an immutable version: a manifest with a digest, never a copy of images.
 
-The digest covers sample ids, labels, splits and the meaning of the spec; not paths, times, or the machine. Building
-twice gives the same digest and no second version.
+The digest covers sample ids, labels, splits and the meaning of the spec, and the shares of the votes where the spec
+wants them; not paths, times, or the machine. Building twice gives the same digest and no second version.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from curate.dataset import DatasetFolder, next_id, numbered
 from curate.decisions import decisions_digest, fold_decisions, read_decisions
 from curate.files import Problem, making_folder, read_json, write_json
 from curate.scan import Scan, read_scan
+from curate.shares import DIGITS, compute_shares
 from curate.spec import Spec, spec_digest
 from curate.split import Assignment, assign_splits
 from curate.tables import MANIFEST, SPLITS, read_parquet, read_table, shaped, write_table
@@ -60,9 +61,11 @@ def build_version(dataset: DatasetFolder, spec: Spec, use_decisions: bool = True
     places = place_samples(dataset, rows, spec)
     rows["split"] = rows["sample_id"].map(places.split)
     manifest = shaped(rows[rows["excluded"] == ""].sort_values("sample_id"), MANIFEST)
-    digest = version_digest(manifest, spec)
+    shares = _shares(scan, manifest, decisions, spec)
+    digest = version_digest(manifest, spec, shares)
     known = _find_version(dataset, digest)
-    record = known or _write_version(dataset, manifest, _record(scan, rows, manifest, places, spec, digest, decisions))
+    record = _record(scan, rows, manifest, places, spec, digest, decisions)
+    record = known or _write_version(dataset, manifest, shares, record)
     _write_lock(dataset, record, places, spec, decisions)
     return Version(record, read_manifest(dataset, record["id"]) if known else manifest, is_new=not known)
 
@@ -99,6 +102,16 @@ def _why_excluded(row: Any, has_votes: bool) -> str:
     return ""
 
 
+def _shares(scan: Scan, manifest: pd.DataFrame, decisions: list, spec: Spec) -> pd.DataFrame | None:
+    """Return the vote shares of the version's samples, None where the spec wants labels alone."""
+    if spec.train.labels != "shares":
+        return None
+    folded = fold_decisions(decisions).query("label != ''")
+    decided = dict(zip(folded["sample_id"], folded["label"], strict=True))
+    labels = dict(zip(manifest["sample_id"], manifest["label"], strict=True))
+    return compute_shares(scan.votes, labels, decided, spec.class_names)
+
+
 def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Assignment:
     """Return the split of every readable sample: those of the version before stay where they were."""
     readable = rows[rows["reason"] == ""].assign(label=lambda one: one["label"].where(one["excluded"] == "", ""))
@@ -109,11 +122,22 @@ def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Ass
     return assign_splits(readable, spec.split, pins, old)
 
 
-def version_digest(manifest: pd.DataFrame, spec: Spec) -> str:
-    """Return the SHA-256 of ``sample_id, label, split`` in order of sample_id, and of the spec's meaning."""
+def version_digest(manifest: pd.DataFrame, spec: Spec, shares: pd.DataFrame | None = None) -> str:
+    """Return the SHA-256 of ``sample_id, label, split`` in order of sample_id, and of the spec's meaning.
+
+    Shares are covered where the version carries them; without, the digest is what it was before there were any.
+    """
     lines = manifest.sort_values("sample_id")[["sample_id", "label", "split"]].itertuples(index=False)
     text = "\n".join([spec_digest(spec), *("\t".join(line) for line in lines)])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256((text + ("" if shares is None else f"\n{shares_digest(shares)}")).encode()).hexdigest()
+
+
+def shares_digest(shares: pd.DataFrame) -> str:
+    """Return the SHA-256 of a version's shares."""
+    rows = (
+        "\t".join([row[0], *(f"{share:.{DIGITS}f}" for share in row[1:])]) for row in shares.itertuples(index=False)
+    )
+    return hashlib.sha256("\n".join(["\t".join(shares.columns), *rows]).encode()).hexdigest()
 
 
 def current_version(dataset: DatasetFolder) -> str:
@@ -137,6 +161,13 @@ def read_manifest(dataset: DatasetFolder, version: str) -> pd.DataFrame:
     """Return the manifest of a version, with the columns of ``tables.MANIFEST``, sorted by sample_id."""
     _expect_version(dataset, version)
     return read_parquet(dataset.versions / version / "manifest.parquet")
+
+
+def read_shares(dataset: DatasetFolder, version: str) -> pd.DataFrame | None:
+    """Return the vote shares that a version carries: ``sample_id`` and one column a class; None when it has none."""
+    _expect_version(dataset, version)
+    path = dataset.versions / version / "shares.parquet"
+    return read_parquet(path) if path.is_file() else None
 
 
 def _expect_version(dataset: DatasetFolder, version: str) -> None:
@@ -198,13 +229,17 @@ def sources_digest(scan: Scan) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _write_version(dataset: DatasetFolder, manifest: pd.DataFrame, record: dict[str, Any]) -> dict[str, Any]:
+def _write_version(
+    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, record: dict[str, Any]
+) -> dict[str, Any]:
     """Make the folder under a temporary name and rename it: a version is there whole or not at all."""
     parent, version = current_version(dataset), next_id(dataset.versions, "v")
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = {"id": version, "parent": parent, "created": created, **record}
     with making_folder(dataset.versions / version) as making:
         write_table(making / "manifest.parquet", manifest)
+        if shares is not None:
+            write_table(making / "shares.parquet", shares)
         write_json(making / "version.json", record)
     return record
 

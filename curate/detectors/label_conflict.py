@@ -22,19 +22,35 @@ def find_label_conflicts(evidence: Evidence) -> pd.DataFrame:
     in. Else: the share of the most frequent label minus that of the next, 1 for agreement and 0 for a tie.
     """
     rows = evidence.readable.merge(evidence.groups[["sample_id", "group_id", "kind"]], on="sample_id")
+    tally = _tally(evidence, rows)
     is_alone = ~rows["group_id"].duplicated(keep=False)
-    by_voters = is_alone & rows["sample_id"].isin(evidence.consensus["sample_id"])
-    parts = [_find_among_copies(evidence, rows[~by_voters]), _find_among_voters(evidence, rows[by_voters])]
+    is_one = np.array([len(tally[name]) < 2 for name in rows["group_id"]], dtype=bool)
+    by_voters = rows["sample_id"].isin(evidence.consensus["sample_id"]) & (is_alone | is_one)
+    parts = [_find_among_copies(evidence, rows[~by_voters], tally), _find_among_voters(evidence, rows[by_voters])]
     return pd.concat(parts).sort_values("sample_id", ignore_index=True)
 
 
+def _tally(evidence: Evidence, rows: pd.DataFrame) -> defaultdict[str, Counter[str]]:
+    """Return how many labels of each class a near-duplicate group has; a consensus counts once, not its votes."""
+    settled = evidence.consensus[evidence.consensus["label"] != ""]
+    votes = by_people(evidence.votes)
+    votes = pd.concat([votes[~votes["sample_id"].isin(settled["sample_id"])], settled])[["sample_id", "label"]]
+    votes = votes.merge(rows[["sample_id", "group_id"]], on="sample_id")
+    tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for name, label in zip(votes["group_id"], votes["label"], strict=True):
+        tally[name][label] += 1
+    return tally
+
+
 def _find_among_voters(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the findings on pictures without copies on which several people voted."""
+    """Return the findings on pictures on which several people voted, and whose copies, if any, say nothing else."""
     settled = evidence.consensus.set_index("sample_id").loc[rows["sample_id"]]
     votes = by_people(evidence.votes)
     votes = votes[votes["sample_id"].isin(rows["sample_id"])].drop_duplicates(["sample_id", "voter", "label"])
     votes = votes.sort_values(["sample_id", "voter", "label"])
-    said = {name: list(zip(one["voter"], one["label"], strict=True)) for name, one in votes.groupby("sample_id")}
+    said: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, voter, label in zip(votes["sample_id"], votes["voter"], votes["label"], strict=True):
+        said[name].append((voter, label))
     disagree = np.array([len({label for _, label in said[name]}) > 1 for name in rows["sample_id"]], dtype=bool)
     place = pd.Index(evidence.ids).get_indexer(rows["sample_id"])
     probs = [None if evidence.pred_probs is None else evidence.pred_probs[row] for row in place]
@@ -65,13 +81,9 @@ def _who_said_what(said: Sequence[tuple[str, str]], names: list[str], probs: np.
     return ", ".join(shown + more) + (f"; {describe_probs(probs, names, voted)}" if is_known else "")
 
 
-def _find_among_copies(evidence: Evidence, rows: pd.DataFrame) -> pd.DataFrame:
+def _find_among_copies(evidence: Evidence, rows: pd.DataFrame, tally: defaultdict[str, Counter[str]]) -> pd.DataFrame:
     """Return the findings on pictures that were labelled twice by one voter, or whose near copies have labels too."""
-    votes = by_people(evidence.votes).merge(rows[["sample_id", "group_id"]], on="sample_id")
-    tally: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for name, label in zip(votes["group_id"], votes["label"], strict=True):
-        tally[name][label] += 1
-    several = [name in tally and sum(tally[name].values()) > 1 for name in rows["group_id"]]
+    several = [sum(tally[name].values()) > 1 for name in rows["group_id"]]
     rows = rows[np.array(several, dtype=bool)]
     probs = _group_probs(evidence, {name for name, count in tally.items() if len(count) > 1})
     counts = [tally[name] for name in rows["group_id"]]
