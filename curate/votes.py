@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from operator import attrgetter
 from pathlib import Path
@@ -99,6 +99,25 @@ def withdraw_votes(path: Path, voter: str) -> list[Vote]:
     said = read_votes(path)
     mine = said.loc[said["voter"] == voter, "sample_id"]
     return append_votes(path, [Vote(sample_id=one, label="", voter=voter, tool="votes") for one in mine])
+
+
+def list_voters(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a voter: ``voter, votes, samples, labels`` (how often each), ``last`` (time), most votes first.
+
+    >>> votes = pd.DataFrame([("a", "cat", "csv:ann", "", 1.0, "")], columns=list(VOTES))
+    >>> list_voters(votes)[["voter", "labels"]].values.tolist()
+    [['csv:ann', 'cat 1']]
+    """
+    groups = votes.groupby("voter", sort=True)
+    table = groups.agg(votes=("label", "size"), samples=("sample_id", "nunique"), last=("time", "max")).reset_index()
+    labels = {voter: ", ".join(f"{name} {count}" for name, count in rows.items()) for voter, rows in _tallies(votes)}
+    table.insert(3, "labels", table["voter"].map(labels))
+    return table.sort_values(["votes", "voter"], ascending=[False, True], ignore_index=True)
+
+
+def _tallies(votes: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    for voter, rows in votes.groupby("voter", sort=True):
+        yield str(voter), rows["label"].value_counts().sort_index()
 
 
 def by_people(votes: pd.DataFrame) -> pd.DataFrame:

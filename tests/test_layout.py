@@ -35,7 +35,7 @@ HOMES = {
     "faiss": ("curate/neighbours.py",),
     "fiftyone": ("curate/review/",),
     "jinja2": ("reports/",),
-    "pydantic": ("curate/decisions.py", "curate/log.py", "curate/spec.py", "curate/votes.py"),
+    "pydantic": ("curate/decisions.py", "curate/exchange/check.py", "curate/log.py", "curate/spec.py", "curate/votes.py"),
     "pymongo": ("curate/mongod.py", "curate/review/"),
     "ruamel": ("curate/spec.py",),
     "safetensors": ("train/",),

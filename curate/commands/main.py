@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, label, modelling, whole
+from curate.commands import annotators, curation, label, modelling, votes, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -37,6 +37,7 @@ for panel, commands in {
         curation.scan,
         curation.audit,
         curation.findings,
+        votes.votes,
         annotators.annotators,
         curation.decide,
         label.label,

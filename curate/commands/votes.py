@@ -1,0 +1,169 @@
+"""votes: who said what, votes in from other tools, votes out to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.commands.arguments import Dataset, Json
+from curate.commands.show import print_json, print_table, say, warn
+from curate.dataset import DatasetFolder, open_dataset, working_on
+from curate.files import Problem
+
+if TYPE_CHECKING:
+    from curate.exchange.importing import Imported
+
+
+def votes(
+    dataset: Dataset = Path("."),
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Import the labels in this file.", show_default=False)
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Export to this new file: .csv, .jsonl, .json.", show_default=False),
+    ] = None,
+    withdraw: Annotated[str, typer.Option(metavar="VOTER", help="Take back what this voter's imports said.")] = "",
+    format: Annotated[
+        str, typer.Option(help="csv, jsonl, labelstudio; coco, fiftyone to import. Told if left out.")
+    ] = "",
+    voter: Annotated[str, typer.Option(help="With --from: who gave the labels, if the file does not say.")] = "",
+    rename: Annotated[
+        list[str] | None, typer.Option("--map", metavar="OLD=NEW", help="With --from: a class of the file=ours.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="With --from: import the good rows although others are bad.")
+    ] = False,
+    image_prefix: Annotated[str, typer.Option(help="With --to: what makes an address of a path.")] = "",
+    json: Json = False,
+) -> None:
+    """List who voted; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.
+
+    Votes of people are the given labels, by majority; those of models (model:...) are kept but never taken as given.
+    """
+    folder = open_dataset(dataset)
+    if sum(map(bool, (source, to, withdraw))) > 1:
+        raise Problem("Expected one of --from, --to and --withdraw, found several. Do one after the other.")
+    _expect_used(bool(source), {"--voter": voter, "--map": rename, "--skip-bad": skip_bad}, "--from")
+    _expect_used(bool(to), {"--image-prefix": image_prefix}, "--to")
+    _expect_used(bool(source or to), {"--format": format}, "--from or --to")
+    if source:
+        _import(folder, source, format, voter, rename or [], skip_bad, json)
+    elif to:
+        _export(folder, to, format, image_prefix, json)
+    elif withdraw:
+        _withdraw(folder, withdraw, json)
+    else:
+        _list(folder, json)
+
+
+def _expect_used(is_used: bool, options: dict[str, object], with_option: str) -> None:
+    for name, value in options.items():
+        if value and not is_used:
+            raise Problem(f"Expected {name} together with {with_option}, found it alone.")
+
+
+def _import(
+    folder: DatasetFolder, source: Path, form: str, voter: str, rename: list[str], skip_bad: bool, json: bool
+) -> None:
+    from curate.exchange.importing import import_votes
+    from curate.spec import read_spec
+
+    with working_on(folder):
+        done = import_votes(folder, read_spec(folder), source, form, voter, rename, skip_bad)
+    if json:
+        print_json(_summary(done))
+    else:
+        _tell_import(folder, done)
+
+
+def _summary(done: Imported) -> dict[str, object]:
+    checked = done.checked
+    places = {"faults": checked.faults, "duplicates": checked.duplicates}
+    return {
+        "format": done.format,
+        "new": len(done.votes),
+        "known": done.known,
+        "relabelled": done.relabelled,
+        "by_name": checked.by_name,
+        "left_out": dict(checked.left_out),
+        **{name: [vars(fault) for fault in faults] for name, faults in places.items()},
+    }
+
+
+def _tell_import(folder: DatasetFolder, done: Imported) -> None:
+    from collections import Counter
+
+    from curate.exchange.check import describe_faults
+
+    checked = done.checked
+    if checked.faults or checked.duplicates:
+        warn(describe_faults([*checked.faults, *checked.duplicates]))
+    counts = Counter(vote.voter for vote in done.votes)
+    if counts:
+        print_table([{"voter": name, "new_votes": count} for name, count in sorted(counts.items())])
+    say(f"{done.format}: {len(done.votes):,} new votes, {done.known:,} known before.")
+    for why, count in sorted(checked.left_out.items()):
+        say(f"left out: {count:,} {why}")
+    if checked.by_name:
+        warn(f"{checked.by_name:,} were matched by the file's name alone: only one sample is called so.")
+    if done.votes:
+        say(f"{done.relabelled:,} samples have another given label now. Next: curate run {folder.path}")
+
+
+def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json: bool) -> None:
+    from curate.exchange.exporting import export_votes
+    from curate.exchange.formats import written_format
+    from curate.spec import read_spec
+
+    written = export_votes(folder, read_spec(folder), to, form, image_prefix)
+    if json:
+        print_json({"written": [str(one) for one in written], "format": written_format(to, form)})
+        return
+    say(f"Votes are in {written[0]}")
+    if len(written) > 1:
+        say(f"Label Studio: paste {written[1]} as the labelling interface, then import {written[0]}.")
+        if not image_prefix:
+            say(
+                "It finds the pictures on this disk when their folder is added as local storage and it is started with "
+                "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT=/. "
+                "Else name their address with --image-prefix."
+            )
+
+
+def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
+    from curate.votes import read_votes, withdraw_votes
+
+    with working_on(folder):
+        taken = withdraw_votes(folder.votes, voter)
+        left = sorted(set(read_votes(folder.votes)["voter"]))
+    if not taken:
+        raise Problem(f"Expected a voter of {folder.votes} ({', '.join(left) or 'there is none'}), found {voter!r}.")
+    if json:
+        print_json({"withdrawn": len(taken), "voter": voter})
+    else:
+        say(f"{voter}: {len(taken):,} votes taken back. Next: curate run {folder.path}")
+
+
+def _list(folder: DatasetFolder, json: bool) -> None:
+    from curate.scan import read_scan
+    from curate.votes import by_people, list_voters, read_votes
+
+    scan = read_scan(folder)
+    voters = list_voters(scan.votes).to_dict("records")
+    logged = read_votes(folder.votes)["sample_id"]
+    lost = int((~logged.isin(scan.samples["sample_id"])).sum())
+    readable = scan.samples[scan.samples["reason"] == ""]
+    has_vote = readable["sample_id"].isin(by_people(scan.votes)["sample_id"])
+    ties, unlabelled = int((has_vote & (readable["given_label"] == "")).sum()), int((~has_vote).sum())
+    if json:
+        print_json({"voters": voters, "ties": ties, "unlabelled": unlabelled, "of_unknown_samples": lost})
+        return
+    voters = [{**row, "last": row["last"][:19].replace("T", " ")} for row in voters]
+    print_table(
+        voters, f"{len(voters):,} voters on {len(readable):,} samples: {ties:,} ties, {unlabelled:,} unlabelled"
+    )
+    if lost:
+        warn(f"{lost:,} votes in {folder.votes} are of samples that no source holds now; they wait there.")
