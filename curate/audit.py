@@ -16,7 +16,7 @@ import pandas as pd
 
 from curate.consensus import write_consensus
 from curate.dataset import DatasetFolder
-from curate.decisions import Decision, fold_decisions, read_decisions
+from curate.decisions import UNTAUGHT, Decision, fold_decisions, read_decisions
 from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import Evidence
@@ -81,7 +81,7 @@ def stated_labels(decisions: list[Decision]) -> dict[str, str]:
 
     What the policy decided is not in it: it follows from the audit, and an audit that followed it would never rest.
     """
-    folded = fold_decisions([one for one in decisions if one.tool != "policy"])
+    folded = fold_decisions([one for one in decisions if one.tool not in UNTAUGHT])
     folded = folded[folded["dropped"] | (folded["label"] != "")]
     labels = folded["label"].mask(folded["dropped"], "")
     return dict(zip(folded["sample_id"], labels, strict=True))

@@ -17,7 +17,7 @@ from curate.audit import gather_evidence
 from curate.build import place_samples, read_groups, resolve_labels
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
-from curate.decisions import Decision, append_decisions, fold_decisions, read_decisions
+from curate.decisions import UNTAUGHT, Decision, append_decisions, fold_decisions, read_decisions
 from curate.detectors.unlabelled import DETECTOR, find_unlabelled
 from curate.files import Problem
 from curate.findings import open_findings, read_findings
@@ -27,7 +27,6 @@ from curate.slices import find_slice
 from curate.spec import Spec
 from curate.tables import FINDINGS, VOTES, shaped, write_table
 
-UNTAUGHT = ("policy", "label")  # tools whose decisions take a machine's word: nothing is learnt from them
 JUNK = ("outlier", "off_topic", "low_information", "dark", "light", "blurry", "unreadable")
 BELIEVED, SEEN = 0.9, 10  # a rule counts as right in 9 of 10 before the labelled samples of its slice are counted
 
@@ -149,7 +148,7 @@ def _what_is_missing(missing: list[str], spec: Spec) -> str:
     named = ", ".join(f"`{name}`" for name in missing[:5]) + (" ..." if len(missing) > 5 else "")
     effect = "Nothing can be learnt yet" if have < 2 else "No sample can be proposed as one of the others"
     return (
-        f"{have} of {len(spec.classes)} classes have a label. {effect}: label at least one {named} by hand, as in "
+        f"{have} of {len(spec.classes)} classes have a label. {effect}: label at least one each of {named} by hand, as in "
         f"`curate decide PATH relabel {missing[0]}`, or in `curate review`."
     )
 

@@ -48,7 +48,7 @@ def label(
     with working_on(folder):
         models, notes = _model_tables(folder, spec)
         proposals = propose_labels(folder, spec, models)
-        for note in (*notes, *proposals.notes):
+        for note in (*notes, *(proposals.notes if accept is None else ())):
             warn(note)
         if accept is not None:
             done = accept_proposals(folder, spec, accept, include_test)
