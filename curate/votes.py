@@ -6,7 +6,7 @@ vote without a label takes the one before back. The scan joins the log with what
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
@@ -88,7 +88,8 @@ def read_votes(path: Path) -> pd.DataFrame:
 def append_votes(path: Path, votes: Iterable[Vote]) -> list[Vote]:
     """Add ``votes`` to the log and return those that were written; on disk when this returns.
 
-    What a voter said before is not written again. A vote without a time gets one later than all in the log.
+    What is there already is not written again: a vote with a time if just that is there, one without if the voter says
+    the same now. A vote without a time gets one later than all in the log.
     """
     given = list(votes)
     return append_events(path, Vote, lambda events: select_new(events.values(), given)) if given else []
@@ -146,15 +147,14 @@ def select_new(held: Iterable[Vote], votes: Sequence[Vote]) -> list[Vote]:
 
 
 def is_said(vote: Vote, before: Sequence[Vote]) -> bool:
-    """Return whether ``vote`` changes nothing after the same voter's votes ``before`` (in order of time)."""
-    if not before:
+    """Return whether ``vote`` is no news after the same voter's votes ``before`` (in order of time).
+
+    One with a time is no news only if just that is there: said again later, it outlives what was said in between.
+    """
+    if not before or not before[-1].label:
         return not vote.label
-    if not before[-1].label:
-        return not vote.label
-    place = bisect_right(before, vote.time, key=attrgetter("time")) if vote.time else len(before)
-    at_that_time = before[place - 1] if place else None
-    exactly = [one for one in before if one.time == vote.time] if vote.time else []
-    return any((one.label, one.share) == (vote.label, vote.share) for one in (at_that_time, *exactly) if one)
+    same = [one for one in before if (one.label, one.share) == (vote.label, vote.share)]
+    return any(one.time == vote.time for one in same) if vote.time else before[-1] in same
 
 
 def _in_order(votes: Iterable[Vote]) -> list[Vote]:

@@ -80,7 +80,7 @@ def check_rows(rows: Iterable[Row], finder: SampleFinder, reading: Reading, held
         vote = _read_vote(row, match, reading)
         if isinstance(vote, Fault):
             checked.faults.append(vote)
-        elif (vote.sample_id, vote.voter, vote.label, vote.share) in held:
+        elif not vote.time and (vote.sample_id, vote.voter, vote.label, vote.share) in held:
             checked.known += 1
         elif _is_first(vote, row.place, first, checked):
             checked.by_name += match.by_name
