@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from curate.build import read_manifest, read_version
+from curate.build import read_manifest, read_shares, read_version
 from curate.dataset import DatasetFolder
 from curate.files import Problem, making_folder, write_json
 from curate.progress import track
@@ -17,6 +17,7 @@ from curate.tables import SPLITS, write_table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 ROWS_PER_SHARD = 2_000
+SHARE = "share_"
 
 
 def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "imagefolder") -> Path:
@@ -24,6 +25,7 @@ def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "
 
     ``imagefolder``: ``split/class/<sample_id>.<suffix>`` and ``manifest.csv``. ``csv``: ``<split>.csv`` with the paths
     of the source files. ``parquet``: ``<split>-NNNNN.parquet`` with columns image {bytes, path}, label, sample_id.
+    The last two have a column ``share_<class>`` for each class if the version carries vote shares.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Problem(f"Expected a new or empty folder to export to, but {to} holds something. Name another one.")
     record = read_version(dataset, version)
-    rows = with_files(dataset, read_manifest(dataset, version))
+    rows = _with_shares(with_files(dataset, read_manifest(dataset, version)), read_shares(dataset, version))
     with making_folder(to) as making:
         FORMATS[form](rows, making)
         write_json(making / "version.json", record)
@@ -56,6 +58,18 @@ def with_files(dataset: DatasetFolder, manifest: pd.DataFrame) -> pd.DataFrame:
             "Bring the files back and run `curate scan`."
         )
     return manifest.assign(file=[str(dataset.path / files[one]) for one in manifest["sample_id"]])
+
+
+def _with_shares(rows: pd.DataFrame, shares: pd.DataFrame | None) -> pd.DataFrame:
+    """Return ``rows`` with a column ``share_<class>`` for each class, if the version carries shares."""
+    if shares is None:
+        return rows
+    named = shares.rename(columns={name: f"{SHARE}{name}" for name in shares.columns if name != "sample_id"})
+    return rows.merge(named, on="sample_id", how="left")
+
+
+def _share_columns(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name.startswith(SHARE)]
 
 
 def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +101,9 @@ def _write_csv(rows: pd.DataFrame, to: Path) -> None:
     for split in SPLITS:
         chosen = rows[rows["split"] == split]
         absolute = chosen.assign(path=[str(Path(file).resolve()) for file in chosen["file"]])
-        safe_cells(absolute[["path", "label", "sample_id"]]).to_csv(to / f"{split}.csv", index=False)
+        safe_cells(absolute[["path", "label", "sample_id", *_share_columns(rows)]]).to_csv(
+            to / f"{split}.csv", index=False
+        )
 
 
 def _write_parquet(rows: pd.DataFrame, to: Path) -> None:
@@ -101,7 +117,8 @@ def _write_parquet(rows: pd.DataFrame, to: Path) -> None:
             {"bytes": _read(row.file, row.sample_id), "path": f"{row.sample_id}{Path(row.file).suffix.lower()}"}
             for row in shard.itertuples()
         ]
-        table = pd.DataFrame({"image": images, "label": shard["label"], "sample_id": shard["sample_id"]})
+        table = shard[["label", "sample_id", *_share_columns(rows)]].reset_index(drop=True)
+        table.insert(0, "image", images)
         write_table(to / f"{split}-{start // ROWS_PER_SHARD:05d}.parquet", table)
 
 

@@ -15,11 +15,15 @@ from train.recipes import Recipe
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels ``(M, side, side, 3)`` uint8, which ``rows`` ``(N,)`` of them are used, and their ``labels`` ``(N,)``."""
+    """Pixels ``(M, side, side, 3)`` uint8, which ``rows`` ``(N,)`` of them are used, and their ``labels`` ``(N,)``.
+
+    ``shares`` ``(N, K)``, rows summing to 1, are what training aims at in place of the labels; None for the labels.
+    """
 
     pixels: np.ndarray
     rows: np.ndarray
     labels: np.ndarray
+    shares: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -37,6 +41,13 @@ def batch_size(recipe: Recipe, samples: int) -> int:
 def split_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
     """Cut ``order`` into nearly equal parts of at most ``size``: a last batch of one would spoil the batch norms."""
     return np.array_split(order, math.ceil(len(order) / size)) if len(order) else []
+
+
+def load_targets(images: Images, batch: np.ndarray, device: torch.device) -> Tensor:
+    """Return what the loss compares with: class numbers ``(B,)``, or the shares of the classes ``(B, K)`` float32."""
+    if images.shares is None:
+        return torch.from_numpy(images.labels[batch]).to(device)
+    return torch.from_numpy(images.shares[batch].astype(np.float32)).to(device)
 
 
 def load_batch(images: Images, batch: np.ndarray, device: torch.device) -> Tensor:

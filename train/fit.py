@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from curate.files import Problem
 from train.augment import augment
-from train.batches import Images, batch_size, load_batch, split_batches
+from train.batches import Images, batch_size, load_batch, load_targets, split_batches
 from train.checkpoint import read_checkpoint, restore_optimizer, write_checkpoint
 from train.device import mixed_precision
 from train.head import EVALUATION_BATCH, fit_head
@@ -159,12 +159,12 @@ def _loss(
     network: nn.Module, train: Images, batch: np.ndarray, weights: Tensor, recipe: Recipe, generator: torch.Generator
 ) -> Tensor:
     views = augment(load_batch(train, batch, weights.device), recipe, generator)
-    labels = torch.from_numpy(train.labels[batch]).to(weights.device)
+    targets = load_targets(train, batch, weights.device)
     with mixed_precision(weights.device):
         logits = network(views)
     # The mean over the batch, not over its weights: a batch of one rare class must not count like a full one.
     losses = functional.cross_entropy(
-        logits.float(), labels, weights, reduction="none", label_smoothing=recipe.label_smoothing
+        logits.float(), targets, weights, reduction="none", label_smoothing=recipe.label_smoothing
     )
     return losses.mean()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.batches import Images, load_batch, split_batches
+from train.batches import Images, load_batch, load_targets, split_batches
 from train.device import mixed_precision
 from train.recipes import Recipe
 from train.schedule import one_cycle
@@ -25,7 +25,8 @@ def fit_head(
     """
     torch.manual_seed(seed)  # dropout
     features = compute_features(network, train, device, mirrored=recipe.flip)
-    labels = torch.from_numpy(train.labels).to(device).repeat(len(features) // len(train))
+    targets = load_targets(train, np.arange(len(train)), device)
+    targets = torch.cat([targets] * (len(features) // len(train)))
     head = network.get_submodule("head")
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(head.parameters(), lr=PEAK, weight_decay=recipe.weight_decay)
@@ -34,7 +35,7 @@ def fit_head(
         optimizer.param_groups[0]["lr"] = PEAK * one_cycle(step / recipe.head_steps, recipe.warmup)
         rows = torch.randint(len(features), (size,), generator=generator).to(device)
         logits = head(functional.dropout(features[rows], recipe.dropout))
-        loss = functional.cross_entropy(logits, labels[rows], weights, label_smoothing=recipe.label_smoothing)
+        loss = functional.cross_entropy(logits, targets[rows], weights, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

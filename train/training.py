@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from curate.build import read_manifest, read_version
+from curate.build import read_manifest, read_shares, read_version, shares_digest
 from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.spec import Spec
@@ -42,6 +44,9 @@ def train_version(
 
     Parameters
     ----------
+    spec
+        With ``train: labels: shares`` the network learns the version's vote shares, if it carries any; it is measured
+        on the labels all the same.
     recipe, seed
         As in the spec's ``train:`` when not given.
     init
@@ -59,7 +64,8 @@ def train_version(
     record, manifest = read_version(dataset, version), read_manifest(dataset, version)
     classes = spec.class_names
     check_trainable(manifest, classes, version)
-    identity = _digest([record["digest"], classes, recipe_values(chosen), seed, _start_digest(dataset, init, classes)])
+    shares = read_shares(dataset, version) if spec.train.labels == "shares" else None
+    identity = _identity(dataset, record["digest"], classes, recipe_values(chosen), seed, init, shares)
     known = None if force else find_run(dataset, identity)
     if known:
         return known
@@ -69,11 +75,21 @@ def train_version(
         "labels_digest": compute_labels_digest(manifest),
         "identity": identity,
         "recipe": recipe_values(chosen),
+        "labels": "hard" if shares is None else "shares",
         "seed": seed,
         "init": init,
         "classes": classes,
     }
-    return _train(dataset, manifest, chosen, given, device)
+    return _train(dataset, manifest, shares, chosen, given, device)
+
+
+def _identity(
+    dataset: DatasetFolder, version: str, classes: list[str], recipe: dict[str, Any], seed: int, init: str | None,
+    shares: pd.DataFrame | None,
+) -> str:  # fmt: skip
+    """Return the digest of all that makes two trainings the same; ``version`` is the digest of theirs."""
+    parts = [version, classes, recipe, seed, _start_digest(dataset, init, classes)]
+    return _digest([*parts, shares_digest(shares)] if shares is not None else parts)
 
 
 def check_trainable(manifest: pd.DataFrame, classes: list[str], version: str) -> None:
@@ -101,13 +117,14 @@ def compute_labels_digest(manifest: pd.DataFrame) -> str:
 
 
 def _train(
-    dataset: DatasetFolder, manifest: pd.DataFrame, recipe: Recipe, given: dict[str, Any], device: str
-) -> dict[str, Any]:
+    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe,
+    given: dict[str, Any], device: str,
+) -> dict[str, Any]:  # fmt: skip
     from train.device import choose_device
     from train.fit import fit_network, predict_probabilities
 
     chosen, clock = choose_device(device), Clock()
-    images = _split_images(dataset, manifest, recipe, given)
+    images = _split_images(dataset, manifest, shares, recipe, given)
     network = _start_network(dataset, recipe, given)
     clock.lap("pixels")
     checkpoint = dataset.cache / "training" / f"{given['identity'][:20]}-{chosen.type}.safetensors"
@@ -123,7 +140,7 @@ def _train(
 
 
 def _split_images(
-    dataset: DatasetFolder, manifest: pd.DataFrame, recipe: Recipe, given: dict[str, Any]
+    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe, given: dict[str, Any]
 ) -> dict[str, Images]:
     from train.batches import Images
     from train.pixels import read_rows
@@ -131,7 +148,11 @@ def _split_images(
     pixels, rows = read_rows(dataset, list(manifest["sample_id"]), recipe.side)
     labels = encode_labels(manifest, given["classes"], given["version"])
     splits = {split: (manifest["split"] == split).to_numpy() for split in SPLITS}
-    return {split: Images(pixels, rows[used], labels[used]) for split, used in splits.items()}
+    images = {split: Images(pixels, rows[used], labels[used]) for split, used in splits.items()}
+    if shares is not None:
+        table = shares.set_index("sample_id").loc[manifest["sample_id"], given["classes"]].to_numpy(dtype=np.float64)
+        images["train"] = replace(images["train"], shares=table[splits["train"]])
+    return images
 
 
 def _start_network(dataset: DatasetFolder, recipe: Recipe, given: dict[str, Any]) -> nn.Module:

@@ -13,7 +13,7 @@ from curate.export import export_version, safe_cells
 from curate.files import Problem
 from curate.init import Start, init_dataset
 from curate.scan import scan_dataset
-from curate.spec import Check, read_spec
+from curate.spec import Check, Train, read_spec
 from tests.conftest import draw_shape, write_findings, write_shapes
 
 
@@ -106,6 +106,19 @@ def test_an_export_can_be_read_in_again(grouped, tmp_path):
     merged = samples.merge(version.manifest, on="sample_id")
     assert len(merged) == 24
     assert (merged["given_label"] == merged["label"]).all() and (merged["given_split"] == merged["split"]).all()
+
+
+def test_shares_go_with_the_version(grouped, tmp_path):
+    dataset, spec, _ = grouped
+    build_version(dataset, spec.model_copy(update={"train": Train(labels="shares")}))
+    tables = []
+    for form in ("parquet", "csv"):
+        to = export_version(dataset, "v1", tmp_path / form, form)
+        files = sorted(to.glob(f"*.{form}"))
+        tables.append(pd.concat([getattr(pd, f"read_{form}")(path) for path in files]).set_index("sample_id"))
+        shares = tables[-1][["share_disc", "share_square"]].set_axis(["disc", "square"], axis=1)
+        assert (shares.idxmax(axis=1) == tables[-1]["label"]).all() and (shares.sum(axis=1) == 1).all()
+    assert tables[0].index.isin(tables[1].index).all()
 
 
 def test_parquet_and_csv(grouped, tmp_path):

@@ -112,6 +112,15 @@ def test_class_weights_even_out_a_rare_class() -> None:
     assert class_weights(labels, 2, 0.0).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("head_steps", [0, 20])
+def test_shares_that_are_sure_teach_what_the_labels_teach(images: dict[str, Images], head_steps: int) -> None:
+    recipe = replace(TINY, epochs=2, label_smoothing=0.1, head_steps=head_steps)
+    train = images["train"]
+    sure = replace(train, shares=np.eye(2)[train.labels])
+    hard, soft = fit(images, recipe)[0], fit({**images, "train": sure}, recipe)[0]
+    assert all(torch.allclose(hard[name].float(), soft[name].float(), atol=1e-4) for name in hard)
+
+
 def test_batches_never_end_in_a_batch_of_one() -> None:
     assert [len(batch) for batch in split_batches(np.arange(33), 16)] == [11, 11, 11]
     assert split_batches(np.arange(0), 16) == []

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 import train.training
 from curate.build import read_manifest
 from curate.files import Problem, replacing
-from curate.spec import Spec
+from curate.spec import Spec, Train
+from curate.tables import write_table
 from tests.train.conftest import SPEC, TINY, Trained, draw_samples, write_dataset, write_version
 from train.evaluate import seen_samples
 from train.models import list_models, load_network, read_predictions, read_run
@@ -55,6 +56,23 @@ def test_predictions_table_agrees_with_the_record(trained: Trained) -> None:
 def test_identical_training_is_not_repeated(trained: Trained) -> None:
     again = train_version(trained.dataset, SPEC, "v2", TINY, device="cpu")
     assert again["id"] == "m2" and list_models(trained.dataset) == ["m1", "m2"]
+
+
+def test_shares_are_learnt_where_the_spec_wants_them_and_the_version_has_them(fresh: Trained) -> None:
+    wants = SPEC.model_copy(update={"train": Train(labels="shares")})
+    assert train_version(fresh.dataset, wants, "v2", TINY, device="cpu")["id"] == "m2"  # v2 carries none
+    manifest = read_manifest(fresh.dataset, "v2")
+    even = pd.DataFrame({"sample_id": manifest["sample_id"], "disc": 0.5, "square": 0.5})
+    write_table(fresh.dataset.versions / "v2" / "shares.parquet", even.sample(frac=1, random_state=0))
+    assert train_version(fresh.dataset, SPEC, "v2", TINY, device="cpu")["id"] == "m2"  # nor are they asked for
+    run = train_version(fresh.dataset, wants, "v2", TINY, device="cpu")
+    assert (run["id"], run["labels"]) == ("m3", "shares")
+    learnt = read_predictions(fresh.dataset, "m3")
+    assert learnt["p_disc"].between(0.3, 0.7).mean() > 0.9  # it was told that nobody knows
+    assert set(learnt["label"]) == {"disc", "square"}  # and is measured on the labels
+    even["disc"], even["square"] = 0.6, 0.4
+    write_table(fresh.dataset.versions / "v2" / "shares.parquet", even)
+    assert train_version(fresh.dataset, wants, "v2", TINY, device="cpu")["id"] == "m4"
 
 
 def test_force_trains_again_to_the_same_weights(fresh: Trained) -> None:
