@@ -1,8 +1,8 @@
 """Samples without a label to proposals, to what to label next, and to a person's decisions.
 
-Proposals are votes of machines: kept apart, shown as findings of the issue `unlabelled`, never taken for truth. They are
-learnt from the given labels and from what people decided one by one; not from what a policy changed, nor from proposals
-that were accepted in bulk, or the machine would agree with itself.
+Proposals are votes of machines: kept apart, shown as findings of the issue `unlabelled`, never taken for truth. They
+are learnt from the given labels and from what people decided one by one; not from what a policy changed, nor from
+proposals that were accepted in bulk, or the machine would agree with itself.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ BELIEVED, SEEN = 0.9, 10  # a rule counts as right in 9 of 10 before the labelle
 class Proposals:
     """What is proposed.
 
-    `rows` has one row a readable sample that is not left out: ``sample_id, path, label, is_unlabelled, group_id, split``;
-    `label` is what may be learnt from, '' for none. `votes` are those of the voters, `combined` the one proposal a
-    sample (see ``combine_proposals``), `probs` the voters' tables ``(rows, K)``, and `notes` says what is lacking.
+    `rows` has one row a readable sample that is not left out, with ``sample_id, path, label`` (what may be learnt from,
+    '' for none), ``is_unlabelled, group_id, split``. `votes` are those of the voters, `combined` the one proposal a
+    sample (see ``combine_proposals``), `features` and `probs` the embeddings ``(rows, D)``, centred, and the voters'
+    tables ``(rows, K)``; `notes` says what is lacking.
     """
 
     rows: pd.DataFrame
@@ -59,13 +60,14 @@ def unlabelled_samples(dataset: DatasetFolder, spec: Spec) -> list[str]:
     return list(rows.loc[rows["is_unlabelled"], "sample_id"])
 
 
-def propose_labels(dataset: DatasetFolder, spec: Spec, models: Mapping[str, pd.DataFrame] | None = None) -> Proposals:
+def propose_labels(dataset: DatasetFolder, spec: Spec, models: Mapping[str, np.ndarray] | None = None) -> Proposals:
     """Return what is proposed for the samples without a label, and leave it in ``.curate/`` and among the findings.
 
     Parameters
     ----------
     models
-        Name of a model -> its probabilities: ``sample_id`` and one column a class, for the unlabelled samples.
+        Name of a model -> its probabilities ``(N, K)`` for the N samples of ``unlabelled_samples``, in their order;
+        columns in the order of the spec's classes.
 
     Raises
     ------
@@ -81,7 +83,8 @@ def propose_labels(dataset: DatasetFolder, spec: Spec, models: Mapping[str, pd.D
     embeddings = compute_embeddings(dataset, spec, list(rows["sample_id"])) if lacking.any() else np.zeros((0, 0))
     probs, notes = _prototype_probs(rows, embeddings, spec) if lacking.any() else ({}, [])
     for name, table in (models or {}).items():
-        probs[f"model:{name}"] = table.set_index("sample_id").reindex(rows["sample_id"])[spec.class_names].to_numpy()
+        probs[f"model:{name}"] = np.full((len(rows), len(spec.classes)), np.nan)
+        probs[f"model:{name}"][lacking] = table
     tables = [_name_most_probable(rows, voter, values, spec) for voter, values in probs.items()]
     tables += [_rule_votes(rows, scan, spec, name) for name in spec.rules]
     filled = [table for table in tables if len(table)]
@@ -148,8 +151,8 @@ def _what_is_missing(missing: list[str], spec: Spec) -> str:
     named = ", ".join(f"`{name}`" for name in missing[:5]) + (" ..." if len(missing) > 5 else "")
     effect = "Nothing can be learnt yet" if have < 2 else "No sample can be proposed as one of the others"
     return (
-        f"{have} of {len(spec.classes)} classes have a label. {effect}: label at least one each of {named} by hand, as in "
-        f"`curate decide PATH relabel {missing[0]}`, or in `curate review`."
+        f"{have} of {len(spec.classes)} classes have a label. {effect}: label at least one each of {named} by hand, "
+        f"as in `curate decide PATH relabel {missing[0]}`, or in `curate review`."
     )
 
 
@@ -227,7 +230,7 @@ def accept_proposals(
 
 
 def pick_next(dataset: DatasetFolder, spec: Spec, proposals: Proposals, count: int) -> tuple[pd.DataFrame, int]:
-    """Return ``count`` samples to label next, in order, as ``proposals.PICKS``; and how many poor images it passed over.
+    """Return ``count`` samples to label next, in order, as ``proposals.PICKS``, and how many poor images were left out.
 
     They are informative and unlike each other (see ``detectors.next_labels``), no near copies of each other or of what
     is labelled, and without an open finding that makes them poor examples. The test split's share of them is drawn at

@@ -1,7 +1,7 @@
 """What machines and rules propose for samples without a label: votes that can be computed again at any time.
 
-They lie in ``.curate/proposals.parquet`` with the columns of ``tables.VOTES``, one row a sample and voter, and are never
-taken for truth: only a decision makes a label of one.
+They lie in ``.curate/proposals.parquet`` with the columns of ``tables.VOTES``, one row a sample and voter, and are
+never taken for truth: only a decision makes a label of one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A handful of labelled embeddings to the probability of each class for all the others.
 
 Two kinds of simple models are fitted: the mean of each class as its prototype, with several temperatures, and
-multinomial logistic regression with several strengths. Their mean is taken, each weighted by how likely it made labelled
-samples that it had not seen. With one label a class there is nothing to judge by, and all weigh the same; with
-hundreds, one regression takes nearly all the weight.
+multinomial logistic regression with several strengths. Their mean is taken, each weighted by how likely it made the
+labels that it had not seen. With one label a class there is nothing to judge by, and all weigh the same; with hundreds,
+one regression takes nearly all the weight.
 
 On 2,000 CIFAR images of cats and dogs (Lite0 embeddings, clean labels, means of 6 draws) the mean of the models was as
 accurate as the best of them at each of 2 to 200 labels a class within 0.01, and closer to it than choosing one.

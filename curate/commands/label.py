@@ -13,9 +13,10 @@ from curate.dataset import DatasetFolder, open_dataset, working_on
 from curate.files import Problem
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-    from curate.label import Proposals
+    from curate.label import Accepted, Proposals
     from curate.spec import Spec
 
 CONFIDENCES = ((0.95, "0.95 and more"), (0.8, "0.80 to 0.95"), (0.6, "0.60 to 0.80"), (0.0, "below 0.60"))
@@ -60,10 +61,8 @@ def label(
             _print_proposals(proposals, spec, dataset, notes, json)
 
 
-def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, pd.DataFrame], list[str]]:
+def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return what the newest model says of the unlabelled samples; none, and a note, when it knows other classes."""
-    import pandas as pd
-
     from curate.label import unlabelled_samples
     from train.models import list_models, read_run
 
@@ -78,9 +77,7 @@ def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, pd.DataF
     from train.predict import predict_samples
 
     probs = predict_samples(folder, model, asked, spec.class_names)
-    table = pd.DataFrame(probs, columns=spec.class_names)
-    table.insert(0, "sample_id", pd.Series(asked, dtype="str"))
-    return {model: table}, []
+    return {model: probs}, []
 
 
 def confidence_table(combined: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
@@ -110,13 +107,11 @@ def _print_proposals(proposals: Proposals, spec: Spec, dataset: Path, notes: lis
     if len(combined):
         print_table(table, "Proposals")
         say("The probability is the mean over the voters. Nothing is decided by this.")
-        say(
-            f"Look at them in `curate review {dataset}`; take the sure ones with `curate label {dataset} --accept 0.95`."
-        )
+        say(f"Look at them in `curate review {dataset}`; take the sure ones: `curate label {dataset} --accept 0.95`.")
     say(f"What to label by hand next: `curate label {dataset} --next 20`.")
 
 
-def _print_accepted(done: Any, dataset: Path, at_least: float, json: bool) -> None:
+def _print_accepted(done: Accepted, dataset: Path, at_least: float, json: bool) -> None:
     from collections import Counter
 
     if json:
@@ -129,12 +124,14 @@ def _print_accepted(done: Any, dataset: Path, at_least: float, json: bool) -> No
         say(f"No proposal with a probability of {at_least:g} or more to accept.")
     if done.left_in_test:
         say(
-            f"{done.left_in_test:,} more are for samples of the test split (those of no version yet fall there by their "
-            f"hash): a model must not write its own exam. Label them by hand in `curate review {dataset}`, or accept "
-            "them too with --include-test."
+            f"{done.left_in_test:,} more are for samples of the test split (by their hash, where no version has them): "
+            f"a model must not write its own exam. Label them by hand in `curate review {dataset}`, or accept them "
+            "too with --include-test."
         )
     if counts:
-        say(f"Next: `curate build {dataset}`. A decision can be taken back with a later one, as in `curate decide`.")
+        say(
+            f"Next: `curate build {dataset}`. A wrong one is put right by `curate decide {dataset} PATH relabel CLASS`."
+        )
 
 
 def _print_picks(picks: pd.DataFrame, passed_over: int, proposals: Proposals, dataset: Path, json: bool) -> None:

@@ -35,7 +35,7 @@ SURE = (0.8, 0.9, 0.95)
 
 
 def gather_photos(photos: Path, work: Path, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return embeddings ``(N, D)``, classes and near-duplicate groups of at most ``limit`` photos, half of each class."""
+    """Return embeddings ``(N, D)``, classes and near-duplicate groups of at most ``limit`` photos."""
     folder = work / "photos"
     if not (folder / "dataset.yaml").exists():
         init_dataset(folder, photos)
