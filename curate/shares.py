@@ -21,8 +21,8 @@ def compute_shares(
     one who named several classes spreads over these. A label that a decision states is wholly that class, and so is
     one on which nobody voted.
 
-    Measured on three annotators of CIFAR-10N's cats and dogs, these shares teach no worse than CROWDLAB's posterior
-    (accuracy within 0.005, the spread of the trials), and no model is needed to compute them again.
+    Why not CROWDLAB's posterior: on the three annotators of ``bench_annotators`` it taught no better (accuracy 0.81 for
+    both, log loss 0.41 against 0.40), and it needs a model: shares are the same on any machine.
 
     Parameters
     ----------
