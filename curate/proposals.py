@@ -15,6 +15,7 @@ from curate.tables import VOTES, empty, read_parquet, shaped, write_table
 
 COMBINED = {"sample_id": "str", "label": "str", "probability": "float64", "voters": "int64", "agreeing": "int64"}
 COMBINED |= {"said": "str"}
+PICKED = 0.001  # scores of `unlabelled` below are places among the picks; the score of a proposal is at least chance
 # What `curate label --next` picked: place 1 first, and why; the split that the sample is or would be in.
 PICKS = {"sample_id": "str", "path": "str", "place": "int64", "split": "str", "why": "str"}
 

@@ -59,8 +59,8 @@ def compute_class_probs(embeddings: np.ndarray, labels: np.ndarray, groups: np.n
 
 
 def centre_embeddings(embeddings: np.ndarray) -> np.ndarray:
-    """Return ``embeddings`` without their mean, rows of length 1 again: what all pictures share tells no class."""
-    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
+    """Return ``embeddings`` without their mean, float32 rows of length 1: what all pictures share tells no class."""
+    centred = (embeddings - embeddings.mean(axis=0, dtype=np.float64)).astype(np.float32)
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
 
 
@@ -68,7 +68,7 @@ def _prototypes(temperature: float) -> Model:
     def predict(learnt: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
         means = np.stack([learnt[labels == one].mean(axis=0) for one in range(labels.max() + 1)])
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        weights = np.exp(temperature * (asked @ means.T))
+        weights = np.exp(temperature * (asked @ means.T).astype(np.float64))
         return weights / weights.sum(axis=1, keepdims=True)
 
     return predict

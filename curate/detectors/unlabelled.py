@@ -8,11 +8,11 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.detectors.evidence import Evidence, findings_table
-from curate.proposals import combine_proposals, read_picks, read_proposals
+from curate.proposals import PICKED, combine_proposals, read_picks, read_proposals
 
 DETECTOR = "unlabelled-v1"
 PLACE = 1e-6  # score of one place further back among the picks: before every sample that was not picked
-LAST_PLACE = 900  # the score of a proposal is at least that of chance, 0.001 for a thousand classes
+LAST_PLACE = round(PICKED / PLACE) - 1
 
 
 def find_unlabelled(evidence: Evidence) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def find_unlabelled(evidence: Evidence) -> pd.DataFrame:
         rows,
         "unlabelled",
         DETECTOR,
-        score=rows["probability"].fillna(1 / len(classes)).where(~is_picked, first).clip(0, 1),
+        score=rows["probability"].fillna(1 / len(classes)).clip(lower=PICKED, upper=1).where(~is_picked, first),
         is_issue=True,
         suggested_action=(label != "").map({True: "relabel", False: ""}),
         suggested_label=label,

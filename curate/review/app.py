@@ -14,7 +14,7 @@ from curate.dataset import DatasetFolder
 from curate.decisions import Decision
 from curate.files import Problem
 from curate.review.environment import load_fiftyone
-from curate.review.layout import SUSPECTS
+from curate.review.layout import NEXT, SUSPECTS
 from curate.review.pull import Notify, pull_review, tell
 from curate.review.push import push_review
 from curate.review.snapshot import review_name
@@ -68,7 +68,7 @@ def open_app(
     name: str | None = None,
     notify: Notify = tell,
 ) -> Any:
-    """Open the App on the suspects, or on everything when there is none, and return FiftyOne's session.
+    """Open the App on what was picked to label next, else on the suspects, else on everything; return its session.
 
     Pushes first if that was never done.
 
@@ -83,11 +83,12 @@ def open_app(
     if not fo.dataset_exists(name):
         push_review(dataset, spec, name)
     pushed = fo.load_dataset(name)
-    view = pushed.load_saved_view(SUSPECTS) if pushed.has_saved_view(SUSPECTS) else None
+    shown = next((one for one in (NEXT, SUSPECTS) if pushed.has_saved_view(one)), "")
+    view = pushed.load_saved_view(shown) if shown else None
     _start_server(port, address)
     # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
     session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
-    url = f"http://{address}:{port}/datasets/{name}" + (f"?view={SUSPECTS}" if view is not None else "")
+    url = f"http://{address}:{port}/datasets/{name}" + (f"?view={shown}" if shown else "")
     notify(f"The FiftyOne App is at {url}")
     if browser:
         webbrowser.open(url)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from curate.proposals import PICKED
 from curate.review.rows import Kind, score_field
 from curate.spec import Spec
 
 SUSPECTS = "suspects"
+NEXT = "next"  # what `curate label --next` picked
 OWN_VIEWS = "curate: "  # how the description of a view of ours starts: only those are ever removed
 ON_PICTURE = ("given_label", "suggested_label", "tags")
 COLOURS = {"given_label": "#5B7DB1", "suggested_label": "#E0782F", "label": "#3F9C6B", "tags": "#8A8F98"}
@@ -61,6 +63,11 @@ def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
     elif undecided:  # no label is in doubt: what else waits, issue by issue
         waiting = view.match(ViewField("open_issues").length() > 0).sort_by("open_issues")
         views[SUSPECTS] = (waiting, "findings that are not decided yet")
+    if "unlabelled" in undecided:
+        score, is_open = score_field("unlabelled"), ViewField("open_issues").contains("unlabelled")
+        if (rows.loc[["unlabelled" in issues for issues in rows["open_issues"]], score] < PICKED).any():
+            picked = view.match(is_open & (ViewField(score) < PICKED)).sort_by(score)
+            views[NEXT] = (picked, "what `curate label --next` picked and has no label yet, in its order")
     for issue in sorted({issue for issues in rows["issues"] for issue in issues}):
         # Near copies stand side by side; all else is worst first.
         order = "group_id" if issue in ("near_duplicate", "leakage") else score_field(issue)

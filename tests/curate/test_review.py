@@ -323,3 +323,18 @@ def test_suspects_are_whatever_waits_where_no_label_is_in_doubt(grouped: Scanned
     one = ids_of(scan, "disc")[0]
     write_findings(dataset, {"sample_id": one, "issue": "outlier"})
     assert pushed(grouped).load_saved_view("suspects").values("sample_id") == [one]
+
+
+def test_what_was_picked_to_label_next_is_what_the_app_opens_on(suspected: Scanned) -> None:
+    dataset, _, scan = suspected
+    first, second, third = ids_of(scan, "square")[:3]
+    rows = [
+        finding(first, "unlabelled", 2e-6, "disc"),
+        finding(second, "unlabelled", 1e-6),
+        finding(third, "unlabelled", 0.5),
+    ]
+    write_findings(dataset, *rows)
+    view = pushed(suspected)
+    assert view.load_saved_view("next").values("sample_id") == [second, first]
+    write_findings(dataset, rows[2])
+    assert not pushed(suspected).has_saved_view("next")
