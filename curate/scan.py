@@ -109,8 +109,9 @@ def join_votes(scan: Scan, said: pd.DataFrame) -> Scan:
     key = ["sample_id", "voter"]
     is_older = pd.MultiIndex.from_frame(scan.votes[key]).isin(pd.MultiIndex.from_frame(said[key]))
     votes = shaped(pd.concat([scan.votes[~is_older], said]).sort_values(list(VOTES)), VOTES)
-    given = scan.samples["sample_id"].map(given_labels(votes))
-    return replace(scan, votes=votes, samples=shaped(scan.samples.assign(given_label=given), SAMPLES))
+    given = given_labels(votes).to_dict()  # a dict: mapping text by a table is slow
+    labels = [given.get(one, "") for one in scan.samples["sample_id"]]
+    return replace(scan, votes=votes, samples=shaped(scan.samples.assign(given_label=labels), SAMPLES))
 
 
 def _check_voted_labels(dataset: DatasetFolder, spec: Spec) -> None:

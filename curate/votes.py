@@ -6,10 +6,12 @@ vote without a label takes the one before back. The scan joins the log with what
 
 from __future__ import annotations
 
+import re
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -17,9 +19,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curate.log import append_events, read_events, rising_times
-from curate.tables import PROPOSERS, VOTES, shaped
+from curate.tables import PROPOSERS, VOTES, empty, shaped
 
 LONGEST_NAME = 200
+OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
 class Vote(BaseModel):
@@ -64,6 +67,8 @@ def utc_time(text: str) -> str:
     """
     try:
         time = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))  # Python 3.10 knows no Z
+        if OURS.fullmatch(text):
+            return text  # most of a log, and a third of the time that reading it takes
         aware = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
         return aware.astimezone(timezone.utc).isoformat(timespec="microseconds")
     except (ValueError, OverflowError):
@@ -80,6 +85,14 @@ def read_votes(path: Path) -> pd.DataFrame:
     Problem
         When a line is not a vote; the sentence names file and line.
     """
+    if not path.is_file():
+        return empty(VOTES)
+    state = path.stat()
+    return _said(path, (state.st_ino, state.st_size, state.st_mtime_ns)).copy()
+
+
+@lru_cache(maxsize=4)  # one command reads the log several times
+def _said(path: Path, state: tuple[int, ...]) -> pd.DataFrame:
     said = {(vote.sample_id, vote.voter): vote for vote in _in_order(read_events(path, Vote).values())}
     rows = [(one.sample_id, one.label, one.voter, "", one.share, one.time) for one in said.values() if one.label]
     return shaped(pd.DataFrame(sorted(rows), columns=list(VOTES)), VOTES)
