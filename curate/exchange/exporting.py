@@ -45,6 +45,9 @@ def export_votes(dataset: DatasetFolder, spec: Spec, path: Path, form: str = "",
     there = [one for one in (path, config) if one.exists() and (one == path or form == "labelstudio")]
     if there:
         raise Problem(f"Expected a new file to export to, but {there[0]} is there. Name another one or remove it.")
+    above = next(one for one in path.absolute().parents if one.exists())
+    if not above.is_dir():
+        raise Problem(f"Expected a folder to export into, but {above} is a file. Name another place than {path}.")
     scan = read_scan(dataset)
     if form == "labelstudio":
         tasks = _label_studio(dataset, scan, image_prefix)

@@ -73,7 +73,7 @@ def import_votes(
     before = read_scan(dataset)
     named = _full_name(voter, form) if voter else ""
     reading = Reading(classes, renamed, named, _full_name(_stem(path), form), f"import:{form}")
-    checked = check_rows(READERS[form](text, path), SampleFinder(before), reading, _held(dataset))
+    checked = check_rows(READERS[form](text, path), SampleFinder(before, path.parent), reading, _held(dataset))
     if checked.faults and not skip_bad:
         raise Problem(_refusal(path, checked))
     written = append_votes(dataset.votes, checked.votes)

@@ -1,15 +1,21 @@
-"""What another tool calls an image to the sample it is: by its id, its path, or a name that only one sample has."""
+"""What another tool calls an image to the sample it is: by its id, its path, its content, or a name no other has."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from itertools import product
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from curate.images import SUFFIXES
 from curate.scan import Scan
+from curate.sources import LARGEST_FILE
 
 SAMPLE_ID = re.compile(r"[0-9a-f]{20}")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
@@ -26,12 +32,14 @@ class Match:
 
 
 class SampleFinder:
-    """Finds the samples of one scan; the names are only looked up, nothing is opened.
+    """Finds the samples of one scan.
 
-    A sample id counts as it is: where it is not in the scan, the picture is another one now, whatever its path.
+    A sample id counts as it is: where it is not in the scan, the picture is another one now, whatever its path. Where
+    a path does not tell, an image of that name in the folder ``beside`` does, by its content.
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, beside: Path | None = None) -> None:
+        self.beside = beside
         self.ids = set(scan.samples["sample_id"])
         self.paths: defaultdict[str, set[str]] = defaultdict(set)
         self.names: defaultdict[str, list[tuple[Parts, str]]] = defaultdict(list)
@@ -54,6 +62,8 @@ class SampleFinder:
         tried = [match for name in images for match in self._each_match(name)]
         found = [match for match in tried if match.sample_id]
         sure = [match for match in found if not match.by_name]
+        if not sure and self.beside and (content := identify_beside(self.beside, images)) in self.ids:
+            return Match(content)
         return (sure or found or tried[::-1])[0]
 
     def _each_match(self, image: str) -> Iterator[Match]:
@@ -74,6 +84,23 @@ class SampleFinder:
         if len(candidates) == 1:
             return Match(candidates.pop(), by_name=min(longest, len(parts)) < 2)
         return Match(why=f"{len(candidates)} samples are called {shown}" if candidates else f"no sample is {shown}")
+
+
+def identify_beside(folder: Path, images: Sequence[str]) -> str:
+    """Return the sample id of the first of ``images`` that is a file in ``folder`` or its ``data/``; '' for none.
+
+    Exports of COCO and FiftyOne bring their images along, under names that may no longer be those of the sources. What
+    leads out of the folder is not opened.
+    """
+    root = Path(os.path.realpath(folder))
+    for name in images:
+        suffixes = [""] if PurePosixPath(name).suffix.lower() in SUFFIXES else ["", *sorted(SUFFIXES)]
+        for place, suffix in product((root / name, root / "data" / name), suffixes):
+            with contextlib.suppress(OSError, ValueError):  # a name may be too long, or hold what no path can
+                file = Path(os.path.realpath(f"{place}{suffix}"))
+                if file.is_relative_to(root) and file.is_file() and file.stat().st_size <= LARGEST_FILE:
+                    return hashlib.sha256(file.read_bytes()).hexdigest()[:20]
+    return ""
 
 
 def _is_end(end: Parts, parts: Parts) -> bool:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import tempfile
 import xml.etree.ElementTree
 from pathlib import Path
@@ -18,8 +19,8 @@ from curate.exchange.exporting import LOCAL_FILES, export_votes
 from curate.exchange.formats import READERS, detect_format
 from curate.exchange.importing import import_votes
 from curate.exchange.label_studio import SUGGESTED_BY
-from curate.exchange.match import Match, SampleFinder, spellings
-from curate.files import Problem
+from curate.exchange.match import Match, SampleFinder, identify_beside, spellings
+from curate.files import Problem, write_json
 from curate.scan import read_scan
 from curate.tables import PROPOSERS, VOTES
 from curate.votes import Vote, append_votes, read_votes
@@ -355,6 +356,33 @@ def test_a_bare_name_counts_if_only_one_is_called_so(scanned):
     assert [fault.kind for fault in checked.faults] == ["unknown sample"] * 2
 
 
+def test_images_that_came_along_are_known_by_their_content(pets, tmp_path):
+    """FiftyOne writes all images into one folder, and numbers those whose names collide."""
+    dataset, spec, ids, _ = pets
+    folder = tmp_path / "export"
+    (folder / "data").mkdir(parents=True)
+    for path, name in {"disc/000.jpg": "000", "square/000.jpg": "000-2"}.items():
+        shutil.copy(tmp_path / "images" / path, folder / "data" / f"{name}.jpg")
+    (folder / "data" / "out.jpg").symlink_to(tmp_path / "images" / "disc" / "002.jpg")
+    labels = {"000": "square", "000-2": "disc"}
+    import_votes(dataset, spec, Path(write_json(folder / "labels.json", {"classes": None, "labels": labels})))
+    voter = "fiftyone:labels"
+    assert said(dataset) == {
+        (ids["disc/000.jpg"], voter): ("square", 1.0),
+        (ids["square/000.jpg"], voter): ("disc", 1.0),
+    }
+    for name in (
+        "out",
+        "../images/disc/003.jpg",
+        str(tmp_path / "images/disc/003.jpg"),
+        "a\0b",
+        "x" * 5_000,
+        ".",
+        "data",
+    ):
+        assert identify_beside(folder, [name]) == ""
+
+
 def test_upload_names():
     assert spellings("deadbeef-cat.jpg") == ["deadbeef-cat.jpg", "cat.jpg"]
     assert spellings("my%20cat.jpg") == ["my%20cat.jpg", "my cat.jpg"]
@@ -475,6 +503,8 @@ def test_unlabelled_and_unknown_votes_survive_nothing_to_export(pets, tmp_path):
     assert len(rows) == 24 and set(rows[0]) == {*VOTES}
     with pytest.raises(Problem, match=r"csv \(.csv\), jsonl \(.jsonl\), labelstudio \(.json\)"):
         export_votes(dataset, spec, tmp_path / "votes.txt")
+    with pytest.raises(Problem, match=r"votes.jsonl is a file"):
+        export_votes(dataset, spec, tmp_path / "votes.jsonl" / "deep" / "votes.csv")
     with pytest.raises(Problem, match="'coco'"):
         export_votes(dataset, spec, tmp_path / "votes.json", form="coco")
 
