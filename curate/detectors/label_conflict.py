@@ -76,9 +76,11 @@ def _who_said_what(said: Sequence[tuple[str, str]], names: list[str], probs: np.
     ambiguous = {name for name, count in Counter(short.values()).items() if count > 1}
     shown = [f"{voter if short[voter] in ambiguous else short[voter]}: {label}" for voter, label in said[:NAMED]]
     more = [f"{len(said) - NAMED} more"] if len(said) > NAMED else []
+    who = ", ".join(shown + more)
     voted = sorted({names.index(label) for _, label in said if label in names})
-    is_known = probs is not None and not np.isnan(probs[0]) and bool(voted)
-    return ", ".join(shown + more) + (f"; {describe_probs(probs, names, voted)}" if is_known else "")
+    if probs is None or np.isnan(probs[0]) or not voted:
+        return who
+    return f"{who}; {describe_probs(probs, names, voted)}"
 
 
 def _find_among_copies(evidence: Evidence, rows: pd.DataFrame, tally: defaultdict[str, Counter[str]]) -> pd.DataFrame:

@@ -289,6 +289,12 @@ def test_the_audit_settles_ties_and_the_scan_says_so_until_the_votes_change(anno
     pd.testing.assert_frame_equal(overlay_consensus(dataset, scan.samples, fewer), scan.samples)
 
 
+def shares_of(dataset: DatasetFolder, version: str) -> pd.DataFrame:
+    shares = read_shares(dataset, version)
+    assert shares is not None
+    return shares.set_index("sample_id")
+
+
 def test_a_version_carries_shares_where_the_spec_wants_them(annotated) -> None:  # type: ignore[no-untyped-def]
     dataset, spec = annotated
     audit_dataset(dataset, spec)
@@ -298,7 +304,7 @@ def test_a_version_carries_shares_where_the_spec_wants_them(annotated) -> None: 
     assert soft.is_new and soft.digest != hard.digest and soft.manifest.equals(hard.manifest)
     assert read_shares(dataset, hard.id) is None
     paths = read_scan(dataset).samples.set_index("path")["sample_id"]
-    shares = read_shares(dataset, soft.id).set_index("sample_id")
+    shares = shares_of(dataset, soft.id)
     assert shares.index.tolist() == soft.manifest["sample_id"].tolist()
     assert shares.loc[paths["disc/000.jpg"]].tolist() == [0.5, 0.5]
     assert shares.loc[paths["square/003.jpg"]].round(3).tolist() == [0.333, 0.667]
@@ -306,7 +312,7 @@ def test_a_version_carries_shares_where_the_spec_wants_them(annotated) -> None: 
     decide_sample(dataset, spec, paths["disc/000.jpg"], "keep")
     third = build_version(dataset, wants)  # the same labels, but what was in doubt is certain now
     assert third.is_new and third.manifest[["label", "split"]].equals(soft.manifest[["label", "split"]])
-    assert read_shares(dataset, third.id).set_index("sample_id").loc[paths["disc/000.jpg"]].tolist() == [1, 0]
+    assert shares_of(dataset, third.id).loc[paths["disc/000.jpg"]].tolist() == [1, 0]
     assert build_version(dataset, spec).digest == hard.digest
 
 
@@ -347,6 +353,27 @@ def test_annotators_from_the_command_line(annotated) -> None:  # type: ignore[no
     assert list(rows) == ["csv:bob", "csv:ann", "csv:cem", MODEL] or list(rows)[2:] == ["csv:cem", MODEL]
     assert rows["csv:cem"]["shared"] == 24 and rows["csv:cem"]["agreement"] == pytest.approx(16 / 24, abs=1e-6)
     assert said["advice"].startswith("csv:cem agrees with the consensus on 67 % of 24 samples and said")
+
+
+def test_annotators_with_nothing_to_compare_say_so(grouped) -> None:  # type: ignore[no-untyped-def]
+    dataset, _, _ = grouped
+    assert "No sample was labelled by two people" in curate("annotators", dataset.path).stdout
+    (dataset.cache / "samples.parquet").unlink()
+    assert "curate scan" in curate("annotators", dataset.path, code=2).stderr
+
+
+def test_too_many_voters_are_left_to_the_majority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("curate.detectors.consensus.LARGEST", 10)
+    evidence = disputed([["cat", "dog", "dog"]])
+    assert settle_labels(evidence) is evidence and "too many voters" in evidence.notes[-1]
+
+
+def test_probabilities_of_other_classes_are_not_used(annotated) -> None:  # type: ignore[no-untyped-def]
+    dataset, spec = annotated
+    audit_dataset(dataset, spec)
+    more = spec.model_copy(update={"classes": {**spec.classes, "star": ""}})
+    assert MODEL in set(tabulate_annotators(dataset, spec)["annotator"])
+    assert MODEL not in set(tabulate_annotators(dataset, more)["annotator"])
 
 
 def test_advice_needs_enough_and_names_the_worst() -> None:
