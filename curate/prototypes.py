@@ -3,7 +3,8 @@
 Two kinds of simple models are fitted: the mean of each class as its prototype, with several temperatures, and
 multinomial logistic regression with several strengths. Their mean is taken, each weighted by how likely it made the
 labels that it had not seen. With one label a class there is nothing to judge by, and all weigh the same; with hundreds,
-one regression takes nearly all the weight.
+one regression takes nearly all the weight. Classes count the same however many labels each has: which samples have a
+label already says nothing of how frequent a class is among the others.
 
 On 2,000 CIFAR images of cats and dogs (Lite0 embeddings, clean labels, means of 6 draws) the mean of the models was as
 accurate as the best of them at each of 2 to 200 labels a class within 0.01, and closer to it than choosing one.
@@ -81,7 +82,7 @@ def _regression(strength: float) -> Model:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the probabilities settle before the weights do
-            fitted = LogisticRegression(C=strength, tol=1e-3, max_iter=200).fit(learnt, labels)
+            fitted = LogisticRegression(C=strength, class_weight="balanced", tol=1e-3, max_iter=200).fit(learnt, labels)
         return np.asarray(fitted.predict_proba(asked))
 
     return predict
@@ -91,23 +92,27 @@ MODELS = [*map(_prototypes, TEMPERATURES), *map(_regression, STRENGTHS)]
 
 
 def _weigh_models(features: np.ndarray, rows: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the weight of each model, summing to 1: proportional to the likelihood of the labels held out."""
+    """Return the weight of each model, summing to 1: proportional to the likelihood of the labels held out.
+
+    Each class counts as much as the smallest one that is held out.
+    """
     step = -(-len(rows) // JUDGED_ON)
     rows, labels = rows[::step], labels[::step]
     total = np.zeros(len(MODELS))
+    sizes = np.bincount(labels)
+    worth = sizes[sizes > 1].min(initial=len(labels)) / np.maximum(sizes, 1)
     for learn, held in _splits(labels, groups[rows]):
         for place, model in enumerate(MODELS):
             seen, known = np.unique(labels[learn], return_inverse=True)
             probs = model(features[rows[learn]], known, features[rows[held]])
-            total[place] += np.log(
-                np.maximum(probs[np.arange(len(held)), np.searchsorted(seen, labels[held])], 1e-6)
-            ).sum()
+            own = probs[np.arange(len(held)), np.searchsorted(seen, labels[held])]
+            total[place] += (worth[labels[held]] * np.log(np.maximum(own, 1e-6))).sum()
     weights = np.exp(total - total.max())
     return weights / weights.sum()
 
 
 def _splits(labels: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (rows to learn from, rows held out) of each fold; none when no class has two groups.
+    """Return (rows to learn from, rows held out) of each fold; none when half of the classes have but one group.
 
     What is the only group of its class is always learnt from, and each class that is asked for was learnt.
     """
@@ -115,7 +120,7 @@ def _splits(labels: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, np
 
     sizes = np.array([len(np.unique(groups[labels == one])) for one in labels])
     several, single = np.flatnonzero(sizes > 1), np.flatnonzero(sizes <= 1)
-    if not len(several):
+    if len(np.unique(labels[several])) * 2 <= len(np.unique(labels)):
         return []
     folds = int(min(FOLDS, max(2, sizes[several].min())))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)

@@ -42,7 +42,7 @@ def gather_photos(photos: Path, work: Path, limit: int) -> tuple[np.ndarray, np.
     dataset = open_dataset(folder)
     spec = read_spec(dataset)
     scan = scan_dataset(dataset, spec)
-    rows = scan.samples[(scan.samples["reason"] == "") & ~scan.samples["path"].isin(known_wrong(photos))]
+    rows = scan.samples[scan.samples["reason"] == ""]
     if not limit:
         audit_dataset(dataset, spec)
     else:
@@ -54,12 +54,6 @@ def gather_photos(photos: Path, work: Path, limit: int) -> tuple[np.ndarray, np.
         pd.factorize(rows["given_label"], sort=True)[0],
         pd.factorize(pd.Series(groups))[0],
     )
-
-
-def known_wrong(photos: Path) -> set[str]:
-    """Return the photos whose folder is known to be wrong: they would count a right proposal as an error."""
-    known = pd.read_csv(photos.parent / "photos_known_bad.csv")
-    return set(known.loc[known["wrong_label"] == 1, "file"])
 
 
 def spend_labels(
