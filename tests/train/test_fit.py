@@ -112,6 +112,14 @@ def test_class_weights_even_out_a_rare_class() -> None:
     assert class_weights(labels, 2, 0.0).tolist() == [1, 1]
 
 
+def test_class_weights_count_votes_where_there_are_shares() -> None:
+    labels = np.array([0] * 9 + [1])
+    assert torch.equal(class_weights(labels, 2, 0.5, np.eye(2)[labels]), class_weights(labels, 2, 0.5))
+    doubted = np.where(labels[:, None] == 1, [0.0, 1.0], [0.6, 0.4])  # 5.4 against 4.6: nearly even
+    few, many = class_weights(labels, 2, 1.0, doubted)
+    assert float(many / few) == pytest.approx(5.4 / 4.6)
+
+
 @pytest.mark.parametrize("head_steps", [0, 20])
 def test_shares_that_are_sure_teach_what_the_labels_teach(images: dict[str, Images], head_steps: int) -> None:
     recipe = replace(TINY, epochs=2, label_smoothing=0.1, head_steps=head_steps)
