@@ -27,16 +27,19 @@ def votes(
     ] = None,
     withdraw: Annotated[str, typer.Option(metavar="VOTER", help="Take back what this voter's imports said.")] = "",
     format: Annotated[
-        str, typer.Option(help="csv, jsonl, labelstudio; coco, fiftyone to import. Told if left out.")
+        str, typer.Option(help="csv, jsonl, labelstudio; to import also coco, fiftyone. Else told by content or name.")
     ] = "",
-    voter: Annotated[str, typer.Option(help="With --from: who gave the labels, if the file does not say.")] = "",
+    voter: Annotated[str, typer.Option(help="With --from: who gave the labels, whatever the file says.")] = "",
     rename: Annotated[
-        list[str] | None, typer.Option("--map", metavar="OLD=NEW", help="With --from: a class of the file=ours.")
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="With --from: what the file calls a class, and its name here."),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="With --from: import the good rows although others are bad.")
     ] = False,
-    image_prefix: Annotated[str, typer.Option(help="With --to: what makes an address of a path.")] = "",
+    image_prefix: Annotated[
+        str, typer.Option(help="With --to and Label Studio: what goes before a path to make its address.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """List who voted; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.

@@ -12,6 +12,8 @@ from typing import Any
 from curate.exchange.rows import Row, list_of, parse_object, table_of, text_of
 from curate.files import Problem
 
+SHOWN = ("given_label", "suggested_label")  # what `curate review` shows in the App: nobody's votes when they come back
+
 
 def read_fiftyone(text: str, path: Path) -> Iterator[Row]:
     """Yield a row for each label of a FiftyOneImageClassificationDataset or a FiftyOneDataset.
@@ -34,7 +36,10 @@ def read_fiftyone(text: str, path: Path) -> Iterator[Row]:
 
 def _sample_rows(place: str, sample: dict[str, Any]) -> Iterator[Row]:
     images = tuple(filter(None, (text_of(sample.get("sample_id")), text_of(sample.get("filepath")))))
-    found = {name: one for name, one in sample.items() if table_of(one).get("_cls") == "Classification"}
+    ours = SHOWN if text_of(sample.get("sample_id")) else ()
+    found = {
+        name: one for name, one in sample.items() if table_of(one).get("_cls") == "Classification" and name not in ours
+    }
     for field, one in found.items():
         label, confidence = text_of(one.get("label")), one.get("confidence")
         voter = f"fiftyone:{field}" if confidence is None else f"model:{field}"

@@ -48,10 +48,16 @@ def read_jsonl(text: str, path: Path) -> Iterator[Row]:
     """Yield a row for each line of JSON."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            value = parse_json(line, path, number)
-            place = f"{path}:{number}"
-            is_object = isinstance(value, dict)
-            yield _row(place, value, "jsonl") if is_object else Row(place, fault="expected a JSON object")
+            yield _json_row(line, path, number)
+
+
+def _json_row(line: str, path: Path, number: int) -> Row:
+    place = f"{path}:{number}"
+    try:
+        value = parse_json(line, path, number)
+    except Problem as problem:
+        return Row(place, fault=str(problem).removeprefix(f"{place}: "))
+    return _row(place, value, "jsonl") if isinstance(value, dict) else Row(place, fault="expected a JSON object")
 
 
 def _delimiter(text: str) -> str:

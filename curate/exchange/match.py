@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -41,49 +41,51 @@ class SampleFinder:
     def __init__(self, scan: Scan, beside: Path | None = None) -> None:
         self.beside = beside
         self.ids = set(scan.samples["sample_id"])
-        self.paths: defaultdict[str, set[str]] = defaultdict(set)
-        self.names: defaultdict[str, list[tuple[Parts, str]]] = defaultdict(list)
-        self.stems: defaultdict[str, list[tuple[Parts, str]]] = defaultdict(list)
+        self.names, self.stems = _PathIndex(), _PathIndex()  # FiftyOne names images without their suffix
         held = scan.locations[scan.locations["sample_id"].isin(self.ids)]
         for path, file, sample_id in held[["path", "file", "sample_id"]].itertuples(index=False):
-            self.paths[path].add(sample_id)
-            for place in dict.fromkeys((path, file)):
-                pure = PurePosixPath(place.replace("\\", "/"))
-                self.names[pure.name].append((parts_of(place), sample_id))
-                self.stems[pure.stem].append(((*parts_of(place)[:-1], pure.stem), sample_id))
+            for parts in {parts_of(path), parts_of(file)}:
+                self.names.add(parts, sample_id)
+                self.stems.add((*parts[:-1], PurePosixPath(parts[-1]).stem), sample_id)
 
     def find(self, images: Sequence[str]) -> Match:
         """Return the sample that the first of ``images`` means that is known here."""
-        if not images:
-            return Match(why="it names no image")
         own = next((name for name in images if SAMPLE_ID.fullmatch(name)), "")
         if own:
             return Match(own) if own in self.ids else Match(why=f"no sample has the id {own}")
-        tried = [match for name in images for match in self._each_match(name)]
-        found = [match for match in tried if match.sample_id]
-        sure = [match for match in found if not match.by_name]
-        if not sure and self.beside and (content := identify_beside(self.beside, images)) in self.ids:
-            return Match(content)
-        return (sure or found or tried[::-1])[0]
+        last, named = Match(why="it names no image"), Match()
+        for parts in (parts_of(name) for image in images for name in spellings(image)):
+            last = self.names.find(parts) or self.stems.find(parts) or Match(why=f"no sample is {'/'.join(parts)}")
+            if last.sample_id and not last.by_name:
+                return last
+            named = last if last.sample_id and not named.sample_id else named
+        content = identify_beside(self.beside, images) if self.beside else ""
+        return Match(content) if content in self.ids else named if named.sample_id else last
 
-    def _each_match(self, image: str) -> Iterator[Match]:
-        for name in spellings(image):
-            exact = self.paths.get(name, set())
-            if len(exact) == 1:
-                yield Match(next(iter(exact)))
-            yield self._by_end(parts_of(name))
 
-    def _by_end(self, parts: Parts) -> Match:
-        """Match the ends of paths: one must be the whole end of the other, or its name be the only one of its kind."""
-        shown = "/".join(parts)
-        known = self.names.get(parts[-1]) or self.stems.get(parts[-1]) or [] if parts else []
-        ends = {(len(held), one) for held, one in known if _is_end(held, parts) or _is_end(parts, held)}
-        longest = max((length for length, _ in ends), default=0)
-        whole = {one for length, one in ends if length == longest or length >= len(parts)}
-        candidates = whole or {one for _, one in known}
-        if len(candidates) == 1:
-            return Match(candidates.pop(), by_name=min(longest, len(parts)) < 2)
-        return Match(why=f"{len(candidates)} samples are called {shown}" if candidates else f"no sample is {shown}")
+class _PathIndex:
+    """Which sample lies where: by the whole path, by the last two parts of it, and by the name alone."""
+
+    def __init__(self) -> None:
+        self.paths: defaultdict[Parts, set[str]] = defaultdict(set)
+        self.pairs: defaultdict[Parts, list[tuple[Parts, str]]] = defaultdict(list)
+        self.names: defaultdict[str, set[str]] = defaultdict(set)
+
+    def add(self, parts: Parts, sample_id: str) -> None:
+        self.paths[parts].add(sample_id)
+        self.pairs[parts[-2:]].append((parts, sample_id))
+        self.names[parts[-1]].add(sample_id)
+
+    def find(self, parts: Parts) -> Match | None:
+        """Return the sample of a path that ends as ``parts`` do, one being the whole end of the other; else by name."""
+        ends = (parts[start:] for start in range(max(1, len(parts) - 1)))
+        known = next((self.paths[end] for end in ends if end in self.paths), set())
+        if not known and len(parts) > 1:
+            known = {one for held, one in self.pairs.get(parts[-2:], ()) if held[-len(parts) :] == parts}
+        found = known or self.names.get(parts[-1] if parts else "", set())
+        if len(found) > 1:
+            return Match(why=f"{len(found)} samples are called {'/'.join(parts)}")
+        return Match(next(iter(found)), by_name=not known) if found else None
 
 
 def identify_beside(folder: Path, images: Sequence[str]) -> str:
@@ -101,10 +103,6 @@ def identify_beside(folder: Path, images: Sequence[str]) -> str:
                 if file.is_relative_to(root) and file.is_file() and file.stat().st_size <= LARGEST_FILE:
                     return hashlib.sha256(file.read_bytes()).hexdigest()[:20]
     return ""
-
-
-def _is_end(end: Parts, parts: Parts) -> bool:
-    return parts[-len(end) :] == end
 
 
 def parts_of(path: str) -> Parts:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import xml.etree.ElementTree
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -213,12 +214,15 @@ def test_fiftyone_dataset(pets):
         "metadata": {"_cls": "ImageMetadata", "width": 96},
         "tags": ["x"],
     }
-    assert bring({"samples": [sample, {"filepath": "a.jpg"}]}, "samples.json").checked.left_out == {
+    reviewed = {"sample_id": ids["disc/001.jpg"], "given_label": sample["ground_truth"]}
+    reviewed |= {"suggested_label": sample["predictions"], "label": sample["ground_truth"]}
+    assert bring({"samples": [sample, reviewed, {"filepath": "a.jpg"}]}, "samples.json").checked.left_out == {
         "without a label": 1
     }
     assert said(dataset) == {
         (ids["disc/000.jpg"], "fiftyone:ground_truth"): ("square", 1.0),
         (ids["disc/000.jpg"], "model:predictions"): ("disc", 0.875),
+        (ids["disc/001.jpg"], "fiftyone:label"): ("square", 1.0),
     }
 
 
@@ -535,7 +539,8 @@ def test_the_command_lists_exports_and_takes_back(pets, tmp_path, capsys):
         votes(dataset.path, withdraw="ann")
     votes(dataset.path, withdraw="csv:ann")
     assert "2 votes taken back" in capsys.readouterr().out
-    for options in ({"voter": "x"}, {"image_prefix": "x"}, {"format": "csv"}):
+    wrong: list[dict[str, Any]] = [{"voter": "x"}, {"image_prefix": "x"}, {"format": "csv"}]
+    for options in wrong:
         with pytest.raises(Problem, match="together with"):
             votes(dataset.path, **options)
     with pytest.raises(Problem, match="found several"):
