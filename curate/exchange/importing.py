@@ -111,7 +111,6 @@ def _held(dataset: DatasetFolder) -> frozenset[Said]:
 
 
 def _refusal(path: Path, checked: Checked) -> str:
-    return (
-        f"{path}: {len(checked.faults):,} rows cannot be imported, so nothing was "
-        f"({len(checked.votes):,} others could be: `--skip-bad`).\n{describe_faults(checked.faults)}"
-    )
+    others = f" ({len(checked.votes):,} others could be: `--skip-bad`)" if checked.votes else ""
+    faults = describe_faults(checked.faults)
+    return f"{path}: {len(checked.faults):,} rows cannot be imported, so nothing was{others}.\n{faults}"
