@@ -49,9 +49,10 @@ def write_picks(dataset: DatasetFolder, picks: pd.DataFrame) -> pd.DataFrame:
 def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Return one row a sample: the label proposed for it, and how probable it is.
 
-    Each voter gives the class that it names its share, and the other classes equal parts of the rest; the probability
-    of a class is the mean over the voters, the label the most probable class. So two voters that agree are as sure as
-    they are on average, and two that contradict each other are unsure, however sure each is.
+    Each voter gives the class that it names its share, and the other classes equal parts of the rest. The probability
+    of a class is the mean over the voters, each weighing as much as its share is above chance; the label is the most
+    probable class. So voters that agree are as sure as they are on average, voters that contradict each other are
+    unsure, however sure each is, and who knows nothing changes nothing.
 
     Parameters
     ----------
@@ -66,17 +67,21 @@ def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
     >>> votes = pd.DataFrame([("a", "cat", "model:m1", "", 0.9, ""), ("a", "dog", "rule:yard", "", 0.6, "")],
     ...                      columns=list(VOTES))
     >>> combine_proposals(votes, ["cat", "dog"])[["label", "probability", "said"]].values.tolist()
-    [['cat', 0.65, 'model:m1 cat 0.90, rule:yard dog 0.60']]
+    [['cat', 0.8, 'model:m1 cat 0.90, rule:yard dog 0.60']]
     """
     if not len(votes):
         return empty(COMBINED)
     rest = (1 - votes["share"]) / max(len(classes) - 1, 1)
-    rows = votes.assign(rest=rest, own=votes["share"] - rest, said=_say(votes)).sort_values(["sample_id", "voter"])
-    whole = rows.groupby("sample_id").agg(voters=("voter", "size"), rest=("rest", "sum"), said=("said", ", ".join))
+    # Never 0: where nobody knows anything, all weigh the same.
+    weight = (votes["share"] - 1 / len(classes)).clip(lower=0) + 1e-9
+    rows = votes.assign(weight=weight, rest=weight * rest, own=weight * (votes["share"] - rest), said=_say(votes))
+    rows = rows.sort_values(["sample_id", "voter"])
+    sums = {name: (name, "sum") for name in ("weight", "rest")}
+    whole = rows.groupby("sample_id").agg(voters=("voter", "size"), said=("said", ", ".join), **sums)
     named = rows.groupby(["sample_id", "label"], as_index=False).agg(own=("own", "sum"), agreeing=("voter", "size"))
     named = named.join(whole, on="sample_id")
     # Rounded, so that the last bits of a sum do not decide between two classes.
-    named["probability"] = ((named["own"] + named["rest"]) / named["voters"]).clip(0, 1).round(6)
+    named["probability"] = ((named["own"] + named["rest"]) / named["weight"]).clip(0, 1).round(6)
     order = {name: place for place, name in enumerate(classes)}
     named = named.assign(place=named["label"].map(order)).sort_values(
         ["sample_id", "probability", "place"], ascending=[True, False, True]

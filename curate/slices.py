@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from curate.build import resolve_labels
+from curate.decisions import Decision, fold_decisions
 from curate.files import Problem
 from curate.scan import Scan
 from curate.spec import Range, Slice, Spec
 from curate.tables import SAMPLES
 
 NUMBERS = [name for name, kind in SAMPLES.items() if kind in ("int64", "float64")]
+WITHOUT_LABEL = ("unlabelled", "votes tie")  # what `resolve_labels` says of samples that only lack a label
 KEYS = ("sample_id", "path")  # of the metadata: they say whose it is
 
 
@@ -46,15 +49,18 @@ def find_slice(scan: Scan, part: Slice, name: str = "") -> np.ndarray:
     return chosen
 
 
-def tabulate_slices(scan: Scan, spec: Spec) -> list[dict[str, Any]]:
+def tabulate_slices(scan: Scan, spec: Spec, decisions: list[Decision]) -> list[dict[str, Any]]:
     """Return a row for each slice of the spec: its name, its samples, how many have each label, and its rule's class.
 
-    Unreadable samples do not count.
+    Labels are those that stand after the decisions. Unreadable samples and those left out do not count.
     """
-    readable = (scan.samples["reason"] == "").to_numpy()
+    rows_now = (
+        resolve_labels(scan, fold_decisions(decisions), spec).set_index("sample_id").loc[scan.samples["sample_id"]]
+    )
+    labels_now, stays = rows_now["label"].to_numpy(), rows_now["excluded"].isin(["", *WITHOUT_LABEL]).to_numpy()
     rows = []
     for name, part in spec.slices.items():
-        labels = scan.samples.loc[find_slice(scan, part, name) & readable, "given_label"]
+        labels = labels_now[find_slice(scan, part, name) & stays]
         counts = {label: int((labels == label).sum()) for label in spec.class_names}
         unlabelled = int((labels == "").sum())
         rows.append(

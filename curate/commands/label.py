@@ -62,9 +62,13 @@ def label(
 
 
 def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return what the newest model says of the unlabelled samples; none, and a note, when it knows other classes."""
+    """Return what the newest model says of the unlabelled samples; none, and a note, when it knows other classes.
+
+    It is flattened to be as sure as its samples of val and test show it may be.
+    """
+    from curate.detectors.calibration import apply_temperature, fit_temperature
     from curate.label import unlabelled_samples
-    from train.models import list_models, read_run
+    from train.models import list_models, read_predictions, read_run
 
     known = list_models(folder)
     asked = unlabelled_samples(folder, spec) if known else []
@@ -77,7 +81,10 @@ def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarr
     from train.predict import predict_samples
 
     probs = predict_samples(folder, model, asked, spec.class_names)
-    return {model: probs}, []
+    held = read_predictions(folder, model).query("split != 'train'")
+    known = held[[f"p_{name}" for name in spec.classes]].to_numpy()
+    temperature = fit_temperature(held["label"].map(spec.class_names.index).to_numpy(), known)
+    return {model: apply_temperature(probs, max(1.0, temperature))}, []
 
 
 def confidence_table(combined: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
@@ -106,7 +113,7 @@ def _print_proposals(proposals: Proposals, spec: Spec, dataset: Path, notes: lis
     say(f"{len(lacking):,} samples have no label; {len(combined):,} have a proposal, by {voters}.")
     if len(combined):
         print_table(table, "Proposals")
-        say("The probability is the mean over the voters. Nothing is decided by this.")
+        say("The probability is the mean over the voters, the surer ones weighing more. Nothing is decided by this.")
         say(f"Look at them in `curate review {dataset}`; take the sure ones: `curate label {dataset} --accept 0.95`.")
     say(f"What to label by hand next: `curate label {dataset} --next 20`.")
 
@@ -155,12 +162,13 @@ def _print_picks(picks: pd.DataFrame, passed_over: int, proposals: Proposals, da
 
 def slices(dataset: Dataset = Path("."), json: Json = False) -> None:
     """List the slices of the spec: their samples, the labels among these, and the class that a rule proposes."""
+    from curate.decisions import read_decisions
     from curate.scan import read_scan
     from curate.slices import tabulate_slices
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
-    rows = tabulate_slices(read_scan(folder), read_spec(folder))
+    rows = tabulate_slices(read_scan(folder), read_spec(folder), read_decisions(folder.decisions))
     if json:
         print_json({"slices": rows})
     elif rows:

@@ -120,7 +120,7 @@ def test_acceptance_leaves_the_exam_to_people(make_set) -> None:
     assert {(one.tool, one.actor, one.action, one.finding) for one in done.decisions} == {
         ("label", "ann", "relabel", "unlabelled")
     }
-    assert all(one.reason.startswith("prototype:") and one.score >= 0.5 for one in done.decisions)
+    assert all(one.reason.startswith("prototype:") and (one.score or 0) >= 0.5 for one in done.decisions)
     manifest = build_version(dataset, spec).manifest
     assert len(manifest) == 24 - len(test) and (
         manifest.set_index("sample_id")["label"].to_dict().items() <= truth_of(dataset).items()

@@ -21,10 +21,12 @@ def votes_of(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
     "shares, label, probability",
     [
         ([("cat", 0.9)], "cat", 0.9),
-        ([("cat", 0.9), ("cat", 0.7)], "cat", 0.8),
-        ([("cat", 0.9), ("dog", 0.7)], "cat", (0.9 + 0.15) / 2),
+        ([("cat", 0.9), ("cat", 0.9)], "cat", 0.9),
+        ([("cat", 5 / 6), ("cat", 0.5)], "cat", (3 * 5 / 6 + 0.5) / 4),  # 1/2 and 1/6 above chance
+        ([("cat", 5 / 6), ("dog", 0.5)], "cat", (3 * 5 / 6 + 0.25) / 4),
+        ([("cat", 0.9), ("dog", 1 / 3)], "cat", 0.9),  # who knows nothing changes nothing
         ([("cat", 1.0), ("dog", 1.0)], "cat", 0.5),  # the first of the spec among equals
-        ([("cat", 0.99), ("dog", 0.7), ("dog", 0.8)], "dog", (0.005 + 0.7 + 0.8) / 3),
+        ([("cat", 5 / 6), ("dog", 5 / 6), ("dog", 5 / 6)], "dog", (2 * 5 / 6 + 1 / 12) / 3),
     ],
 )
 def test_the_mean_of_the_voters(shares: list[tuple[str, float]], label: str, probability: float) -> None:
@@ -45,8 +47,10 @@ def test_a_plain_loop_gives_the_same_in_any_order() -> None:
     combined = combine_proposals(votes, CLASSES)
     for row in combined.itertuples():
         mine = [(label, share) for one, label, _, share in rows if one == row.sample_id]
+        weights = [max(share - 1 / 3, 0) for _, share in mine]
         mean = {
-            name: np.mean([share if label == name else (1 - share) / 2 for label, share in mine]) for name in CLASSES
+            name: np.average([share if label == name else (1 - share) / 2 for label, share in mine], weights=weights)
+            for name in CLASSES
         }
         assert mean[row.label] == pytest.approx(max(mean.values()), abs=1e-6)
         assert row.probability == pytest.approx(mean[row.label], abs=1e-6)

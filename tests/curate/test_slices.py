@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curate.decisions import Decision
 from curate.files import Problem
 from curate.scan import Scan
 from curate.slices import find_slice, tabulate_slices
 from curate.spec import Range, Slice, Source, Spec
 from curate.tables import LOCATIONS, SAMPLES, VOTES, empty, shaped
 from tests.conftest import curate
+
+ID_C = "c" * 20
 
 
 def scan_of(rows: list[dict[str, object]], metadata: pd.DataFrame | None = None) -> Scan:
@@ -31,9 +34,9 @@ def scan() -> Scan:
     rows: list[dict[str, object]] = [
         {"sample_id": "a", "path": "web/deep/1.jpg", "source": "s1", "given_label": "cat", "brightness": 0.1},
         {"sample_id": "b", "path": "web/2.jpg", "source": "s2", "given_label": "dog", "brightness": 0.9},
-        {"sample_id": "c", "path": "own/3.jpg", "source": "s1", "given_label": "", "brightness": np.nan},
+        {"sample_id": ID_C, "path": "own/3.jpg", "source": "s1", "given_label": "", "brightness": np.nan},
     ]
-    metadata = pd.DataFrame({"sample_id": ["a", "b", "c"], "path": "", "camera": ["x100", None, "d5"]})
+    metadata = pd.DataFrame({"sample_id": ["a", "b", ID_C], "path": "", "camera": ["x100", None, "d5"]})
     return scan_of(rows, metadata)
 
 
@@ -53,7 +56,7 @@ def scan() -> Scan:
     ],
 )
 def test_all_conditions_hold(scan: Scan, part: Slice, expected: str) -> None:
-    assert "".join(scan.samples["sample_id"][find_slice(scan, part)]) == expected
+    assert "".join(one[0] for one in scan.samples["sample_id"][find_slice(scan, part)]) == expected
 
 
 def test_any_file_of_a_sample_counts(scan: Scan) -> None:
@@ -85,6 +88,9 @@ def test_without_metadata_it_says_so() -> None:
         find_slice(scan_of([{"sample_id": "a"}]), Slice(metadata={"lens": "*"}), "night")
 
 
+ALL = {"slice": "all", "samples": 3, "cat": 1, "dog": 1, "(none)": 1, "rule": ""}
+
+
 def test_slices_are_counted_by_label(scan: Scan) -> None:
     spec = Spec(
         name="t",
@@ -93,9 +99,11 @@ def test_slices_are_counted_by_label(scan: Scan) -> None:
         slices={"web": Slice(path="web/*"), "all": Slice()},
         rules={"web": "cat"},
     )
-    assert tabulate_slices(scan, spec) == [
+    decided = [Decision(actor="ann", tool="decide", sample_id=ID_C, action="relabel", label="dog")]
+    assert tabulate_slices(scan, spec, decided)[1] == {**ALL, "dog": 2, "(none)": 0}
+    assert tabulate_slices(scan, spec, []) == [
         {"slice": "web", "samples": 2, "cat": 1, "dog": 1, "(none)": 0, "rule": "cat"},
-        {"slice": "all", "samples": 3, "cat": 1, "dog": 1, "(none)": 1, "rule": ""},
+        ALL,
     ]
 
 
