@@ -19,7 +19,7 @@ from curate.dataset import DatasetFolder
 from curate.decisions import UNTAUGHT, Decision, fold_decisions, read_decisions
 from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled
 from curate.detectors.consensus import settle_labels
-from curate.detectors.evidence import Evidence
+from curate.detectors.evidence import CrossFit, Evidence
 from curate.files import read_json, write_json
 from curate.findings import read_findings
 from curate.progress import track
@@ -47,24 +47,30 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
 }
 
 
-def audit_dataset(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
+def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None = None) -> pd.DataFrame:
     """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
 
     Writes ``findings``, ``groups``, ``pred_probs`` and ``consensus`` (Parquet) and ``audit_notes.json`` (what could not
     be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
+
+    Parameters
+    ----------
+    cross_fit
+        Trains networks by k-fold where the spec asks for deep evidence: ``train.cross_fit.cross_fit`` of this dataset.
 
     Raises
     ------
     Problem
         When there is no scan yet, or ``audit.embedding`` names a file that cannot be used.
     """
+    cross_fit = cross_fit if spec.audit.label_errors == "deep" else None
     scan = read_voted(dataset)
     stated = stated_labels(read_decisions(dataset.decisions))
-    state, stored = audit_digest(dataset, scan, spec, stated), dataset.cache / "audit.json"
+    state, stored = audit_digest(dataset, scan, spec, stated, cross_fit is not None), dataset.cache / "audit.json"
     is_whole = all((dataset.cache / f"{name}.parquet").is_file() for name in TABLES)
     if is_whole and stored.is_file() and read_json(stored) == {"digest": state}:
         return read_findings(dataset)
-    evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated))
+    evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated, cross_fit=cross_fit))
     findings = find_all(evidence)
     stored.unlink(missing_ok=True)  # while the tables are being replaced they belong to no known state
     write_table(dataset.cache / "groups.parquet", evidence.groups)
@@ -95,7 +101,7 @@ def read_notes(dataset: DatasetFolder) -> list[str]:
 
 def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:
     """Return the evidence of a scanned dataset; nothing is computed yet."""
-    from curate.embed import compute_embeddings
+    from curate.embed import compute_embeddings, embed_crops
     from curate.thumbnails import read_thumbnails
 
     return Evidence(
@@ -105,6 +111,7 @@ def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:
         locations=scan.locations,
         embed=partial(compute_embeddings, dataset, spec),
         read_thumbnails=partial(read_thumbnails, dataset),
+        embed_crops=partial(embed_crops, dataset, spec),
         cache=dataset.cache,
     )
 
@@ -130,16 +137,16 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
     return table[~np.isnan(probs).any(axis=1)].reset_index(drop=True)
 
 
-def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str]) -> str:
+def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str], is_deep: bool = False) -> str:
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
     modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled)
     versions = [module.DETECTOR for module in modules]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
-    digest.update(json.dumps([options, stated], sort_keys=True).encode())
+    digest.update(json.dumps([options, stated, is_deep], sort_keys=True).encode())
     for table in (scan.samples, scan.votes, scan.locations):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-    if spec.audit.embedding != "lite0":
+    if spec.audit.embedding.endswith(".npy"):
         for file in (dataset.path / spec.audit.embedding, (dataset.path / spec.audit.embedding).with_suffix(".txt")):
             digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"missing")
     return digest.hexdigest()

@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 
 SIDE = 224
 NETWORKS = ("lite0", "lite1", "lite2")
+CROPPED = 256  # pixels of the square that crops are cut from; a network takes any multiple of 32
+CROPS = {  # top, bottom, left, right
+    "left": (0, 256, 0, 128),
+    "right": (0, 256, 128, 256),
+    "top": (0, 128, 0, 256),
+    "bottom": (128, 256, 0, 256),
+    "top left": (0, 160, 0, 160),
+    "top right": (0, 160, 96, 256),
+    "bottom left": (96, 256, 0, 160),
+    "bottom right": (96, 256, 96, 256),
+}
 BATCH = 64  # images a step of the network
 FLUSH = 4  # steps a shard of the cache: what an interruption can cost
 
@@ -85,6 +96,29 @@ def _embed_samples(
     place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
     vectors = np.stack([np.frombuffer(value, np.float16) for value in rows["embedding"]])
     return _normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
+
+
+def embed_crops(dataset: DatasetFolder, spec: Spec, sample_ids: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Return the embeddings ``(N, D)`` of each of the ``CROPS`` of the pictures; None for saved vectors.
+
+    They say what is where: two animals side by side look like one class on the left and another on the right.
+    """
+    networks = list(dict.fromkeys(part.strip() for part in spec.audit.embedding.split("+")))
+    if not set(networks) <= set(NETWORKS):
+        return None
+    pixels = [read_pixels(dataset, part, side=CROPPED) for part in batched(sample_ids, BATCH)]
+    models = [load_lite(network) for network in networks]
+    crops = track(CROPS.items(), len(CROPS), "parts", unit="parts")
+    return {
+        name: np.concatenate([_embed_crop(model, pixels, box) for model in models], axis=1)
+        / np.float32(len(models) ** 0.5)
+        for name, box in crops
+    }
+
+
+def _embed_crop(model: torch.nn.Module, pixels: list[np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
+    top, bottom, left, right = box
+    return np.concatenate(list(embed_pixels(model, (batch[:, top:bottom, left:right] for batch in pixels))))
 
 
 def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]) -> np.ndarray:

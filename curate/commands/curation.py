@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe
+from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe, deep_evidence
 from curate.commands.show import print_json, print_table, say, warn
 from curate.dataset import open_dataset, working_on
 from curate.files import Problem
@@ -51,20 +51,38 @@ def accounting(counts: dict[str, int]) -> str:
 def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
     from curate.audit import audit_dataset, read_notes
+    from curate.decisions import read_decisions
     from curate.findings import open_findings
+    from curate.ledger import expected_errors
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
     with working_on(folder):
-        table = audit_dataset(folder, read_spec(folder))
+        spec = read_spec(folder)
+        table = audit_dataset(folder, spec, deep_evidence(folder, spec))
     for note in read_notes(folder):
         warn(note)
-    counts = issue_counts(table, open_findings(folder, table))
+    still_open = open_findings(folder, table)
+    counts = issue_counts(table, still_open)
+    errors = expected_errors(still_open, read_decisions(folder.decisions)).to_dict("records")
     if json:
-        print_json({"findings": {row["issue"]: row["found"] for row in counts}, "issues": counts})
+        found = {row["issue"]: row["found"] for row in counts}
+        print_json({"findings": found, "issues": counts, "expected_label_errors": errors})
     else:
         print_table(counts, "Findings")
+        if errors:
+            say(yield_sentence(errors))
         say(f"Look at them with `curate findings {dataset}` or `curate review {dataset}`.")
+
+
+def yield_sentence(rows: list[dict]) -> str:  # type: ignore[type-arg]
+    """Return how many of the worst open label errors are expected to be real, for a person.
+
+    >>> yield_sentence([{"findings": 50, "expected": 46.7}, {"findings": 72, "expected": 61.2}])
+    'Real label errors expected: 47 of the worst 50, 61 of the worst 72.'
+    """
+    parts = ", ".join(f"{round(row['expected']):,} of the worst {row['findings']:,}" for row in rows)
+    return f"Real label errors expected: {parts}."
 
 
 def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[no-untyped-def]

@@ -79,8 +79,9 @@ def _curate(
     tell(accounting(counts))
     with clock("audit"):
         from curate.audit import audit_dataset, read_notes
+        from curate.commands.arguments import deep_evidence
 
-        table = audit_dataset(dataset, spec)
+        table = audit_dataset(dataset, spec, deep_evidence(dataset, spec))
     for note in read_notes(dataset):
         tell(note)
     issues = {str(name): int(count) for name, count in table.groupby("issue")["is_issue"].sum().items()}

@@ -17,6 +17,9 @@ from curate.consensus import CONSENSUS
 from curate.spec import Spec
 from curate.tables import FINDINGS, LOCATIONS, empty, shaped
 
+# Sample ids, targets (N, K) and near-duplicate groups to out-of-sample log-probabilities (N, K).
+CrossFit = Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -38,6 +41,10 @@ class Evidence:
         One row a file, as the scan wrote them; byte copies and unreadable files are told apart by it.
     cache
         Where a detector may keep work between runs; None for nowhere.
+    embed_crops
+        Gives the ``(N, D)`` embeddings of each named part of N pictures; None where only saved vectors are known.
+    cross_fit
+        Trains networks by k-fold and gives their log-probabilities, see ``train.cross_fit``; None for fast evidence.
     notes
         Sentences on what could not be looked for, and why; the detectors add to it.
     """
@@ -51,6 +58,8 @@ class Evidence:
     stated: Mapping[str, str] = field(default_factory=dict)
     consensus: pd.DataFrame = field(default_factory=partial(empty, CONSENSUS))
     cache: Path | None = None
+    embed_crops: Callable[[Sequence[str]], dict[str, np.ndarray] | None] | None = None
+    cross_fit: CrossFit | None = None
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -1,28 +1,29 @@
-"""Labels that the pictures contradict: out-of-fold probabilities of a linear model on the embeddings, cleanlab on them.
+"""Labels that the pictures contradict: out-of-fold probabilities, cleanlab's ranking, and what kind of fault it is.
 
 Folds keep near copies together: a model that has seen a copy of a picture with its wrong label would agree with it.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from curate.detectors.calibration import compute_label_posterior, find_wrong_labels
 from curate.detectors.evidence import Evidence, describe_probs, findings_table
+from curate.detectors.label_model import calibrate, cross_predict, make_folds
+from curate.detectors.outlier import FEWEST, compute_company
 
-DETECTOR = "label_error-v1"
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # C of the logistic regression, on centred embeddings of mean length 1 per axis
-CHOSEN_ON = 5_000  # rows that choose C: more would not change the choice
-CERTAIN = 0.95  # probability of another class that is an issue whatever the filter says
-SEED = 0
+DETECTOR = "label_error-v2"
+WRONG, BOTH, NEITHER = "wrong class", "several classes in view", "none of the classes"
+ACTIONS = {WRONG: "relabel", BOTH: "", NEITHER: "drop"}  # what is suggested; '' leaves it to a person
+LOOKED_INTO = 200  # issues whose parts are looked at, worst first: about 8 s a hundred on two cores
+ALIKE = 0.9  # share of the neighbours of a part that must be of one class
+NEAREST = 10
+APART = (("left", "right"), ("top", "bottom"), ("top left", "bottom right"), ("top right", "bottom left"))
 
 
 def find_label_errors(evidence: Evidence) -> pd.DataFrame:
-    """Return the labelled samples with out-of-sample probabilities; score: the probability of the given label."""
-    from cleanlab.filter import find_label_issues
+    """Return the labelled samples with out-of-sample probabilities; score: the probability that the label is right."""
     from cleanlab.rank import get_label_quality_scores
 
     probs = evidence.pred_probs
@@ -33,28 +34,34 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     present, labels = np.unique(evidence.labels[scored], return_inverse=True)
     known = probs[scored][:, present]
     known = known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12)
-    score = get_label_quality_scores(labels, known, method="self_confidence")
-    best = known.argmax(axis=1)
-    # cleanlab's filter estimates how many labels of a class are wrong, and in a nearly clean set says none at all.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes too small for its estimate: our own rule covers them
-        flagged = find_label_issues(labels, known, n_jobs=1)
-    is_issue = flagged | ((best != labels) & (known.max(axis=1) >= CERTAIN))
-    suggested = present[best]
+    posterior = compute_label_posterior(labels, known)
+    score = get_label_quality_scores(labels, posterior, method="self_confidence")
+    is_issue = find_wrong_labels(labels, known, posterior)
+    others = posterior.copy()
+    others[np.flatnonzero(is_issue), labels[is_issue]] = -1  # what is flagged gets another class suggested
+    best = others.argmax(axis=1)
+    kinds = np.full(len(scored), "", dtype=object)
+    kinds[is_issue] = _kinds(evidence, scored[is_issue], score[is_issue])
+    actions = np.array([ACTIONS.get(kind, "") for kind in kinds], dtype=object)
     names = np.array(evidence.spec.class_names, dtype=object)
+    sentences = [
+        _sentence(evidence, int(row), int(present[likely]), float(sure), kind)
+        for row, likely, sure, kind in zip(scored, best, posterior[np.arange(len(best)), best], kinds, strict=True)
+    ]
     return findings_table(
         evidence.readable.iloc[scored],
         "label_error",
         DETECTOR,
         score=np.clip(score, 0, 1),
         is_issue=is_issue,
-        suggested_action=np.where(is_issue, "relabel", ""),
-        suggested_label=np.where(is_issue, names[suggested], ""),
-        evidence=[_sentence(evidence, int(row), int(likely)) for row, likely in zip(scored, suggested, strict=True)],
+        suggested_action=actions,
+        suggested_label=np.where(actions == "relabel", names[present[best]], ""),
+        evidence=sentences,
+        kind=kinds,
     )
 
 
-def _sentence(evidence: Evidence, row: int, best: int) -> str:
+def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -> str:
     names = evidence.spec.class_names
     given = int(evidence.labels[row])
     around = evidence.labels[evidence.neighbours[0][row]]
@@ -62,16 +69,76 @@ def _sentence(evidence: Evidence, row: int, best: int) -> str:
     votes = f"{int((known == best).sum())} of its {len(known)} nearest neighbours are {names[best]}; "
     probs = evidence.pred_probs
     assert probs is not None
-    return (votes if len(known) else "") + describe_probs(probs[row], names, [best, given])
+    told = f"{kind}: " if kind else ""
+    return (
+        told
+        + (votes if len(known) else "")
+        + describe_probs(probs[row], names, [best, given])
+        + (f"; {sure:.0%} likely {names[best]}" if best != given else "")
+    )
+
+
+def _kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> list[str]:
+    """Return what is wrong with each of the suspect rows: the class, several classes in view, or none of them."""
+    kinds = np.full(len(rows), WRONG, dtype=object)
+    worst = np.argsort(scores, kind="stable")[:LOOKED_INTO]
+    kinds[worst[find_several(evidence, rows[worst])]] = BOTH
+    if len(evidence.readable) >= FEWEST:
+        _, company = compute_company(*evidence.neighbours, evidence.groups["group_id"].to_numpy())
+        kinds[company[rows] < evidence.spec.audit.outlier] = NEITHER
+    return list(kinds)
+
+
+def find_several(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
+    """Return which of ``rows`` show different classes in different parts of the picture, by the parts' neighbours."""
+    ids = [evidence.ids[row] for row in rows]
+    crops = evidence.embed_crops(ids) if len(rows) and evidence.embed_crops else None
+    if crops is None:
+        return np.zeros(len(rows), dtype=bool)
+    labelled = np.flatnonzero(evidence.labels >= 0)
+    groups = evidence.groups["group_id"].to_numpy()
+    seen = {name: _classes_alike(evidence, vectors, labelled, groups, rows) for name, vectors in crops.items()}
+    pairs = [(seen[one], seen[other]) for one, other in APART]
+    return np.any([(one >= 0) & (other >= 0) & (one != other) for one, other in pairs], axis=0)
+
+
+def _classes_alike(
+    evidence: Evidence, vectors: np.ndarray, labelled: np.ndarray, groups: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Return the class ``(M,)`` of which nearly all labelled neighbours of each part are; -1 where they are mixed."""
+    alike = vectors @ evidence.embeddings[labelled].T
+    alike[groups[rows][:, None] == groups[labelled][None]] = -1  # the picture itself and its copies say nothing
+    count = min(NEAREST, len(labelled))
+    nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    around = evidence.labels[labelled][nearest]
+    classes = len(evidence.spec.class_names)
+    shares = np.stack([np.bincount(row, minlength=classes) for row in around]) / count
+    return np.where(shares.max(axis=1) >= ALIKE, shares.argmax(axis=1), -1)
 
 
 def compute_pred_probs(evidence: Evidence) -> np.ndarray | None:
     """Return out-of-sample probabilities ``(N, K)``, rows summing to 1, NaN where there are none; None for no model.
 
     Classes with fewer than two near-duplicate groups take no part: nothing of them is left to learn from when their
-    one group is held out. Unlabelled rows get the mean of the models that saw no copy of them.
+    one group is held out. With ``evidence.cross_fit`` the networks it trains are heard beside the fast model: they
+    learn what that one holds for true, and the two are multiplied.
     """
     groups = pd.factorize(evidence.groups["group_id"])[0]
+    labels = _learnable(evidence, groups)
+    if labels is None:
+        return None
+    number = pd.Series(groups[labels >= 0]).groupby(labels[labels >= 0]).nunique()
+    count = int(min(evidence.spec.audit.folds, max(2, number.min())))
+    classes = len(evidence.spec.class_names)
+    folds = make_folds(labels, groups, count)
+    probs = cross_predict(evidence.embeddings, labels, groups, classes, folds)
+    if evidence.cross_fit:
+        probs = _heard_with(evidence, probs, labels)
+    return np.round(probs, 6)
+
+
+def _learnable(evidence: Evidence, groups: np.ndarray) -> np.ndarray | None:
+    """Return the labels without those of classes too small to learn; None where fewer than two classes are left."""
     labels = evidence.labels.copy()
     number = pd.Series(groups[labels >= 0]).groupby(labels[labels >= 0]).nunique()
     small = number[number < 2].index.to_numpy()
@@ -79,84 +146,27 @@ def compute_pred_probs(evidence: Evidence) -> np.ndarray | None:
         named = ", ".join(evidence.spec.class_names[place] for place in small[:3])
         evidence.notes.append(f"label_error: {len(small)} classes have fewer than 2 distinct samples ({named}).")
         labels[np.isin(labels, small)] = -1
-    learnt = np.unique(labels[labels >= 0])
-    if len(learnt) < 2:
+    if len(np.unique(labels[labels >= 0])) < 2:
         evidence.notes.append("label_error: two classes with 2 distinct samples each are needed.")
         return None
-    folds = int(min(evidence.spec.audit.folds, max(2, number[number >= 2].min())))
-    features = _centre(evidence.embeddings)
-    strength = _choose_strength(features, labels, groups, folds)
-    probs = _cross_predict(features, labels, groups, folds, strength, len(evidence.spec.class_names))
-    return np.round(probs, 6)
+    return labels
 
 
-def _centre(embeddings: np.ndarray) -> np.ndarray:
-    """Centred and scaled by one number, so that the solver converges in a few steps and C means the same everywhere."""
-    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
-    return centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)
-
-
-def _split(labels: np.ndarray, groups: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (train rows, held-out rows) of each fold over the labelled rows; no group is on both sides."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    rows = np.flatnonzero(labels >= 0)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer members than folds: handled by the caller
-        parts = list(splitter.split(rows, labels[rows], groups[rows]))
-    return [(rows[train], rows[held]) for train, held in parts]
-
-
-def _fit(features: np.ndarray, labels: np.ndarray, strength: float) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the probabilities are settled long before the weights
-        return LogisticRegression(C=strength * 100, tol=1e-3, max_iter=200).fit(features, labels)
-
-
-def _choose_strength(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int) -> float:
-    """Return the C with the highest out-of-fold log-likelihood; the smallest of equals."""
-    chosen = np.flatnonzero(labels >= 0)
-    step = max(1, len(chosen) // CHOSEN_ON)
-    part = np.full(len(labels), -1)
-    part[chosen[::step]] = labels[chosen[::step]]
-    parts = [pair for pair in _split(part, groups, min(folds, 3)) if len(np.unique(part[pair[0]])) > 1]
-    if not parts:
-        return STRENGTHS[1]
-    return max(STRENGTHS, key=lambda strength: round(_log_likelihood(features, part, parts, strength), 6))
-
-
-def _log_likelihood(
-    features: np.ndarray, labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]], strength: float
-) -> float:
-    total, count = 0.0, 0
-    for train, held in parts:
-        model = _fit(features[train], labels[train], strength)
-        probs = model.predict_proba(features[held])
-        column = {label: place for place, label in enumerate(model.classes_)}
-        known = [(row, column[label]) for row, label in enumerate(labels[held]) if label in column]
-        total += sum(float(np.log(max(probs[row, place], 1e-9))) for row, place in known)
-        count += len(known)
-    return total / max(count, 1)
-
-
-def _cross_predict(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, strength: float, classes: int
-) -> np.ndarray:
-    total, count = np.zeros((len(labels), classes)), np.zeros(len(labels))
-    unlabelled = labels < 0
-    for train, held in _split(labels, groups, folds):
-        learnt = np.unique(labels[train])
-        if len(learnt) < 2:
-            continue
-        model = _fit(features[train], labels[train], strength)
-        unseen = np.flatnonzero(unlabelled & ~np.isin(groups, groups[train]))
-        # A class that is wholly held out got no weight: its rows would look wrong for no reason of theirs.
-        rows = np.concatenate([held[np.isin(labels[held], learnt)], unseen])
-        if len(rows):
-            total[np.ix_(rows, model.classes_)] += model.predict_proba(features[rows])
-            count[rows] += 1
-    return np.where(count[:, None] > 0, total / np.maximum(count[:, None], 1), np.nan)
+def _heard_with(evidence: Evidence, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the fast model and of networks fine-tuned on what it holds for true, multiplied."""
+    assert evidence.cross_fit
+    learnt = np.flatnonzero(np.nansum(probs, axis=0) > 0)
+    teaches = np.isin(labels, learnt) & ~np.isnan(probs[:, 0])
+    present, given = np.unique(labels[teaches], return_inverse=True)
+    targets = np.full((len(labels), len(present)), np.nan)
+    known = probs[teaches][:, present]
+    targets[teaches] = compute_label_posterior(given, known / known.sum(axis=1, keepdims=True))
+    deep = evidence.cross_fit(evidence.ids, targets, list(evidence.groups["group_id"]))
+    places = np.full(len(labels), -1)
+    places[teaches] = given
+    both = calibrate(deep + np.log(np.maximum(probs[:, present], 1e-6)), places)
+    heard = probs.copy()
+    rows = ~np.isnan(both[:, 0])
+    heard[rows] = 0.0
+    heard[np.ix_(rows, present)] = both[rows]
+    return heard

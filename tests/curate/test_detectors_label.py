@@ -44,7 +44,7 @@ def test_a_label_among_the_others_is_an_error_and_evidence_says_why() -> None:
     assert issues["suggested_label"].tolist() == ["cat"]
     assert issues["suggested_action"].tolist() == ["relabel"]
     assert found["score"].idxmin() == f"{3:020x}"
-    assert issues["evidence"].iloc[0].startswith("10 of its 10 nearest neighbours are cat; p(cat)=")
+    assert issues["evidence"].iloc[0].startswith("wrong class: 10 of its 10 nearest neighbours are cat; p(cat)=")
 
 
 def test_probabilities_come_from_models_that_saw_no_copy() -> None:
