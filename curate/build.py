@@ -133,9 +133,10 @@ def version_digest(manifest: pd.DataFrame, spec: Spec, shares: pd.DataFrame | No
 
 
 def shares_digest(shares: pd.DataFrame) -> str:
-    """Return the SHA-256 of a version's shares."""
+    """Return the SHA-256 of a version's shares, in order of sample_id."""
+    ordered = shares.sort_values("sample_id")
     rows = (
-        "\t".join([row[0], *(f"{share:.{DIGITS}f}" for share in row[1:])]) for row in shares.itertuples(index=False)
+        "\t".join([row[0], *(f"{share:.{DIGITS}f}" for share in row[1:])]) for row in ordered.itertuples(index=False)
     )
     return hashlib.sha256("\n".join(["\t".join(shares.columns), *rows]).encode()).hexdigest()
 

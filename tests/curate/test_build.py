@@ -71,6 +71,21 @@ def test_golden_digest():
     assert version_digest(manifest, spec) == GOLDEN
 
 
+GOLDEN_SHARES = "b91638a34b956173cf861b0d2270d6de3e66814dcf238b5ab210f91bb3b40d63"
+
+
+def test_golden_digest_of_a_version_with_shares():
+    """They are rounded, so the last bits of a sum make no other version."""
+    spec = parse_spec(
+        "name: pets\nclasses: {cat: A cat., dog: A dog.}\nsources: [{path: images}]", Path("dataset.yaml")
+    )
+    manifest = pd.DataFrame({"sample_id": ["b" * 20, "a" * 20], "label": ["dog", "cat"], "split": ["test", "train"]})
+    shares = pd.DataFrame({"sample_id": ["a" * 20, "b" * 20], "cat": [2 / 3 + 1e-12, 0.0], "dog": [1 / 3, 1.0]})
+    assert version_digest(manifest, spec, shares) == GOLDEN_SHARES
+    assert version_digest(manifest, spec, shares.iloc[::-1]) == GOLDEN_SHARES
+    assert version_digest(manifest, spec, shares.rename(columns={"cat": "dog", "dog": "cat"})) != GOLDEN_SHARES
+
+
 def test_decisions_change_the_version_and_can_be_taken_back(grouped):
     dataset, spec, scan = grouped
     first = build_version(dataset, spec)
