@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ from curate.scan import Scan, read_scan
 from curate.spec import AcceptBelow, Policy, Spec
 from curate.tables import read_table
 
+ACCEPT = "accept"  # tool of suggestions accepted in bulk: a person answers for them, but has not looked at each
 GONE = ("dropped", "merged into a near copy")  # what `resolve_labels` says of samples that left
 
 
@@ -140,7 +142,7 @@ def accept_findings(
             action = "keep"
         if action and not (action in ("relabel", "merge") and not new_label):
             before = labels.get(row.sample_id, "")
-            decisions.append(_decision(row, action, new_label, before, actor or current_user(), "decide"))
+            decisions.append(_decision(row, action, new_label, before, actor or current_user(), ACCEPT))
     if len(chosen) and not decisions:
         raise Problem(
             f"The findings of {issue} suggest nothing to accept. Decide them one by one, or in `curate review`."
@@ -181,6 +183,7 @@ def decide_sample(
         raise Problem(f"Expected an action ({', '.join(ACTIONS)}), found {action!r}.")
     label = _expect_label(dataset, spec, scan, sample_id, action, label)
     before = dict(zip(*_labels_now(dataset, spec), strict=True)).get(sample_id, "")
+    finding = _finding_answered(dataset, sample_id, action)
     decision = Decision(
         actor=actor or current_user(),
         tool="decide",
@@ -188,8 +191,10 @@ def decide_sample(
         action=action,  # type: ignore[arg-type]
         label=before if action == "keep" and not label else label,
         reason=reason,
-        finding=_finding_answered(dataset, sample_id, action),
+        finding="" if finding is None else finding["issue"],
         before=before,
+        score=None if finding is None else finding["score"],
+        detector=None if finding is None else finding["detector"],
     )
     return append_decisions(dataset.decisions, [decision])[0]
 
@@ -216,15 +221,15 @@ def _expect_staying(dataset: DatasetFolder, sample_id: str, keeper: str) -> str:
     return keeper
 
 
-def _finding_answered(dataset: DatasetFolder, sample_id: str, action: str) -> str:
-    """Return the open issue that a decision by hand answers: the worst that asks for this kind of answer."""
+def _finding_answered(dataset: DatasetFolder, sample_id: str, action: str) -> dict[str, Any] | None:
+    """Return the open finding that a decision by hand answers: the worst that asks for this kind of answer."""
     if not (dataset.cache / "findings.parquet").is_file():
-        return ""
+        return None
     mine = open_findings(dataset, read_findings(dataset))
     mine = mine[mine["sample_id"] == sample_id].sort_values("score")
     if action == "relabel":
         mine = mine[mine["issue"].isin(LABEL_ISSUES)]
-    return str(mine["issue"].iloc[0]) if len(mine) else ""
+    return mine.to_dict("records")[0] if len(mine) else None
 
 
 def find_sample(scan: Scan, name: str) -> str:
@@ -263,6 +268,8 @@ def _decision(row: object, action: str, label: str, before: str, actor: str, too
         reason=row.evidence,  # type: ignore[attr-defined]
         finding=row.issue,  # type: ignore[attr-defined]
         before=before,
+        score=row.score,  # type: ignore[attr-defined]
+        detector=row.detector,  # type: ignore[attr-defined]
     )
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, label, modelling, votes, whole
+from curate.commands import annotators, curation, detectors, label, modelling, votes, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -39,6 +39,7 @@ for panel, commands in {
         curation.findings,
         votes.votes,
         annotators.annotators,
+        detectors.detectors,
         curation.decide,
         label.label,
         label.slices,

@@ -74,10 +74,10 @@ def compute_noise(labels: np.ndarray, probs: np.ndarray, share: float = 0.5) -> 
     """
     classes, best = probs.shape[1], probs.argmax(axis=1)
     count = np.bincount(best, minlength=classes)
-    order = np.lexsort((-probs.max(axis=1), best))
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[order] = np.arange(len(labels)) - (np.cumsum(count) - count)[best[order]]
-    clear = rank < np.ceil(share * count[best])
+    sure = probs.max(axis=1)
+    last = (np.cumsum(count) - count) + np.ceil(share * count).astype(np.int64) - 1
+    least = sure[np.lexsort((-sure, best))][np.maximum(last, 0)]
+    clear = sure >= least[best]  # with all ties: which of equals comes first must not matter
     rate = (float((best != labels)[clear].sum()) + 0.5) / (float(clear.sum()) + 1)
     noise = np.full((classes, classes), PRIOR_ROWS * rate / max(classes - 1, 1))
     np.fill_diagonal(noise, PRIOR_ROWS * (1 - rate) if classes > 1 else 1.0)

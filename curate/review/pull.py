@@ -127,12 +127,16 @@ def _refusal(edit: Edit, spec: Spec) -> str:
 
 def _decide(dataset: DatasetFolder, edits: list[Edit], actor: str) -> Iterator[Decision]:
     labels, tags = current_labels(dataset)
-    findings = waiting_findings(dataset).groupby("sample_id")["issue"].agg(list).to_dict()
+    findings: dict[str, dict[str, tuple[float, str]]] = {}
+    for row in waiting_findings(dataset).itertuples():
+        findings.setdefault(row.sample_id, {})[row.issue] = (row.score, row.detector)
     for edit in edits:
         decided = tags.get(edit.sample_id, [])
         for action in _actions(edit, labels.get(edit.sample_id, ""), DROP in decided, KEEP in decided):
             label = edit.label if action in ("relabel", "keep") else ""
-            for issue in _answered(action, findings.get(edit.sample_id, [])):
+            asked = findings.get(edit.sample_id, {})
+            for issue in _answered(action, list(asked)):
+                score, detector = asked.get(issue, (None, None))
                 yield Decision(
                     actor=actor,
                     tool="fiftyone",
@@ -142,6 +146,8 @@ def _decide(dataset: DatasetFolder, edits: list[Edit], actor: str) -> Iterator[D
                     reason=REASON,
                     finding=issue,
                     before=edit.before,
+                    score=score,
+                    detector=detector,
                 )
 
 

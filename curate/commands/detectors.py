@@ -1,0 +1,49 @@
+"""detectors: how often each was right by people's decisions, and whether reviewing further is worth it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.commands.arguments import Dataset, Json
+from curate.commands.show import print_json, print_table, say
+from curate.dataset import open_dataset
+
+
+def detectors(
+    dataset: Dataset = Path("."),
+    worth: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of real errors among the next 50 that is worth a look.")
+    ] = 0.1,
+    json: Json = False,
+) -> None:
+    """Show how often each detector was right by your decisions, and whether reviewing further is worth it."""
+    from curate.audit import DETECTORS
+    from curate.decisions import read_decisions
+    from curate.findings import open_findings, read_findings
+    from curate.ledger import tabulate_detectors, tabulate_ledger
+
+    folder = open_dataset(dataset)
+    findings, decisions = read_findings(folder), read_decisions(folder.decisions)
+    table = tabulate_detectors(findings, open_findings(folder, findings), decisions, DETECTORS, worth)
+    ledger = tabulate_ledger(decisions)
+    if json:
+        print_json({"detectors": table.to_dict("records"), "ledger": ledger.to_dict("records"), "worth": worth})
+        return
+    print_table([_shown(row) for row in table.to_dict("records")], "Detectors")
+    if len(ledger):
+        print_table(ledger.drop(columns="detector").to_dict("records"), "How often people agreed, by score")
+    for row in table[table["open"] > 0].itertuples():
+        say(row.advice)
+    if not len(ledger):
+        say("No finding was answered by a person yet: decisions in `curate review` or `curate decide` teach this.")
+
+
+def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
+    right = f"{row['right']:,} of {row['answered']:,}" if row["answered"] else ""
+    between = f"{row['low']:.2f} to {row['high']:.2f}" if row["answered"] else ""
+    numbers = {"found": row["found"], "open": row["open"]}
+    left = round(row["expected_left"]) if row["open"] and row["issue"] != "unlabelled" else ""
+    return {"issue": row["issue"], **numbers, "people agreed": right, "precision": between, "expected left": left}
