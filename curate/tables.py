@@ -108,5 +108,17 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
 
 
 def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
-    """Return the Parquet file at ``path``; a folder named ``a=b`` above it adds no column, as it would by default."""
-    return pd.read_parquet(path, partitioning=None, **options)
+    """Return the Parquet file at ``path``; a folder named ``a=b`` above it adds no column, as it would by default.
+
+    Raises
+    ------
+    Problem
+        When it is no Parquet file.
+    """
+    try:
+        return pd.read_parquet(path, partitioning=None, **options)
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
+        raise Problem(
+            f"{path}: expected a Parquet table, but {str(error).splitlines()[0]}. Restore the file; "
+            "if it lies under .curate/, delete it and run the command that makes it again."
+        ) from None

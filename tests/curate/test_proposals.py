@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from curate.dataset import DatasetFolder
+from curate.files import Problem
 from curate.proposals import PICKS, combine_proposals, read_picks, read_proposals, write_picks, write_proposals
 from curate.tables import VOTES
 
@@ -61,6 +62,14 @@ def test_nothing_proposed_is_nothing_combined(tmp_path) -> None:
     dataset = DatasetFolder(tmp_path)
     assert len(combine_proposals(read_proposals(dataset), CLASSES)) == len(read_picks(dataset)) == 0
     assert combine_proposals(votes_of(("a", "cat", "rule:x", 0.9)), ["cat"])["probability"].tolist() == [0.9]
+
+
+def test_a_broken_table_is_told_in_a_sentence(tmp_path) -> None:
+    dataset = DatasetFolder(tmp_path)
+    dataset.cache.mkdir()
+    (dataset.cache / "next.parquet").write_bytes(b"PK no parquet at all")
+    with pytest.raises(Problem, match=r"next\.parquet: expected a Parquet table"):
+        read_picks(dataset)
 
 
 def test_proposals_and_picks_come_back_as_written(tmp_path) -> None:
