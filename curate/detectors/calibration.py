@@ -17,6 +17,7 @@ PRIOR_ROWS = 10.0  # rows that the pooled noise rate counts for beside the own r
 FITTED_ON = 20_000  # rows that fit the temperature: more would not change it
 SHARPEST, FLATTEST = np.exp(-2.5), np.exp(1.5)  # temperatures that are considered
 AT_MOST = 2.0  # noise of the whole set, in multiples of that in its clear half: chosen on one of two networks
+USUAL_RATIO, USUAL_ANSWERS = 0.7, 30.0  # noise of the clearest quarter, in that of the half; wrong labels it counts for
 LEAST_WRONG = 0.4  # probability of being wrong below which no label is flagged, whatever it would do for F1
 BLOCK = 4_000_000  # numbers held at once
 
@@ -66,8 +67,8 @@ def apply_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def compute_noise(labels: np.ndarray, probs: np.ndarray, share: float = 0.5) -> tuple[np.ndarray, float]:
-    """Return P(given | true) as (K, K), rows summing to 1, and the rate of wrong labels, both among clear pictures.
+def compute_noise(labels: np.ndarray, probs: np.ndarray, share: float = 0.5) -> tuple[np.ndarray, float, int]:
+    """Return P(given | true) as (K, K), rows summing to 1, the rate of wrong labels, and of how many clear pictures.
 
     Clear are, of the pictures that the model takes for a class, the ``share`` of which it is surest: there a label that
     differs is the label's fault. Classes with few of them are drawn to the rate of all.
@@ -82,7 +83,7 @@ def compute_noise(labels: np.ndarray, probs: np.ndarray, share: float = 0.5) -> 
     noise = np.full((classes, classes), PRIOR_ROWS * rate / max(classes - 1, 1))
     np.fill_diagonal(noise, PRIOR_ROWS * (1 - rate) if classes > 1 else 1.0)
     np.add.at(noise, (best[clear], labels[clear]), 1)
-    return noise / noise.sum(axis=1, keepdims=True), rate
+    return noise / noise.sum(axis=1, keepdims=True), rate, int(clear.sum())
 
 
 def compute_label_posterior(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -102,15 +103,15 @@ def compute_label_posterior(labels: np.ndarray, probs: np.ndarray) -> np.ndarray
     -----
     Posterior ∝ q(true) · P(given | true)^w, with q the probabilities at the fitted temperature. The weight w of the
     label is 1 for noise that does not depend on the picture, and less the more the noise of the clearest half exceeds
-    that of the clearest quarter: (quarter / half)². It is raised again where it would call more than ``AT_MOST`` times
-    the clear half's rate wrong, which no noise that we know reaches, but a weak model on clean labels would.
+    that of the clearest quarter: (quarter / half)², drawn to what is usual among people as far as few wrong labels
+    leave it open. It is raised where it would call more than ``AT_MOST`` times the clear half's rate wrong, which no
+    noise that we know reaches, but a weak model on clean labels would.
     """
     if not len(labels) or probs.shape[1] < 2:
         return np.ones(probs.shape)
-    noise, rate = compute_noise(labels, probs)
-    _, clearest = compute_noise(labels, probs, share=0.25)
+    noise, rate, _ = compute_noise(labels, probs)
     cooled = apply_temperature(probs, fit_temperature(labels, probs, noise))
-    weight = min(1.0, clearest / rate) ** 2
+    weight = _weigh_label(labels, probs, rate)
     most = AT_MOST * rate
     if _share_wrong(labels, cooled, noise, weight) > most:
         low, high = weight, 1.5
@@ -152,6 +153,13 @@ def choose_threshold(wrong: np.ndarray) -> float:
     found = np.cumsum(ordered)
     expected = 2 * found / (np.arange(1, len(ordered) + 1) + found[-1])
     return max(float(ordered[expected.argmax()]), LEAST_WRONG)
+
+
+def _weigh_label(labels: np.ndarray, probs: np.ndarray, rate: float) -> float:
+    """Return w, 0..1: how much a given label says, by whether its noise grows with the difficulty of the picture."""
+    _, clearest, count = compute_noise(labels, probs, share=0.25)
+    ratio = (clearest * count + USUAL_ANSWERS * USUAL_RATIO) / (rate * count + USUAL_ANSWERS)
+    return min(1.0, ratio) ** 2
 
 
 def _share_wrong(labels: np.ndarray, cooled: np.ndarray, noise: np.ndarray, weight: float) -> float:

