@@ -106,19 +106,25 @@ def embed_crops(dataset: DatasetFolder, spec: Spec, sample_ids: Sequence[str]) -
     networks = list(dict.fromkeys(part.strip() for part in spec.audit.embedding.split("+")))
     if not set(networks) <= set(NETWORKS):
         return None
-    pixels = [read_pixels(dataset, part, side=CROPPED) for part in batched(sample_ids, BATCH)]
-    models = [load_lite(network) for network in networks]
-    crops = track(CROPS.items(), len(CROPS), "parts", unit="parts")
-    return {
-        name: np.concatenate([_embed_crop(model, pixels, box) for model in models], axis=1)
-        / np.float32(len(models) ** 0.5)
-        for name, box in crops
-    }
+    parts = [_embed_crops(dataset, network, list(sample_ids)) for network in networks]
+    joined = np.concatenate(parts, axis=2) / np.float32(len(parts) ** 0.5)
+    return {name: joined[:, place] for place, name in enumerate(CROPS)}
 
 
-def _embed_crop(model: torch.nn.Module, pixels: list[np.ndarray], box: tuple[int, int, int, int]) -> np.ndarray:
-    top, bottom, left, right = box
-    return np.concatenate(list(embed_pixels(model, (batch[:, top:bottom, left:right] for batch in pixels))))
+def _embed_crops(dataset: DatasetFolder, network: str, sample_ids: list[str]) -> np.ndarray:
+    """Return ``(N, crops, D)`` of one network; what the cache lacks is computed and kept."""
+    cache = ContentCache(dataset.cache, f"crops-{network}-v1")
+    missing = cache.missing(sample_ids)
+    model = load_lite(network) if missing else None
+    for part in track(batched(missing, BATCH), len(missing), "parts"):
+        pixels = read_pixels(dataset, part, side=CROPPED)
+        boxes = (pixels[:, top:bottom, left:right] for top, bottom, left, right in CROPS.values())
+        assert model is not None
+        vectors = np.stack(list(embed_pixels(model, boxes)), axis=1).astype(np.float16)
+        cache.add(pd.DataFrame({"sample_id": list(part), "embedding": [row.tobytes() for row in vectors]}))
+    rows = cache.read(sample_ids).set_index("sample_id")["embedding"]
+    vectors = [np.frombuffer(rows[one], np.float16).reshape(len(CROPS), -1) for one in sample_ids]
+    return _normalise(np.stack(vectors)) if vectors else np.zeros((0, len(CROPS), 0), np.float32)
 
 
 def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]) -> np.ndarray:
@@ -262,4 +268,4 @@ def _ids_of_paths(dataset: DatasetFolder) -> dict[str, str]:
 
 def _normalise(vectors: np.ndarray) -> np.ndarray:
     vectors = vectors.astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

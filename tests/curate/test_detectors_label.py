@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from curate.detectors.evidence import Evidence
 from curate.detectors.label_conflict import find_label_conflicts
-from curate.detectors.label_error import find_label_errors
-from curate.spec import Source, Spec
+from curate.detectors.label_error import find_label_errors, find_several
+from curate.spec import Audit, Source, Spec
 from curate.tables import SAMPLES, VOTES, empty, shaped
 
 
@@ -120,3 +121,34 @@ def test_near_copies_with_different_labels_are_a_conflict_of_both() -> None:
     assert found["score"].round(3).tolist() == [0.333] * 3
     assert found["suggested_action"].tolist() == ["keep", "keep", "relabel"]
     assert set(found["group_id"]) == {evidence.ids[0]}
+
+
+def test_parts_of_different_classes_are_several_classes_in_view() -> None:
+    labels = ["cat"] * 30 + ["dog"] * 30
+    labels[3] = labels[4] = "dog"
+    evidence = gather(labels, two_crowds(30))
+    cat, dog = evidence.embeddings[10], evidence.embeddings[40]
+    names = ("left", "right", "top", "bottom", "top left", "top right", "bottom left", "bottom right")
+    whole = {name: np.stack([cat, cat]) for name in names}
+    parts = {**whole, "right": np.stack([dog, cat])}
+    seen = replace(evidence, embed_crops=lambda ids: {name: parts[name][: len(ids)] for name in names})
+    seen.__dict__["groups"] = evidence.groups
+    assert find_several(seen, np.array([3, 4])).tolist() == [True, False]
+    assert find_several(evidence, np.array([3, 4])).tolist() == [False, False]  # saved vectors know no parts
+
+
+def test_a_suspect_without_company_shows_none_of_the_classes() -> None:
+    labels = ["cat"] * 30 + ["dog"] * 30
+    places = two_crowds(30)
+    labels[3] = "dog"
+    found = find_label_errors(gather(labels, places)).set_index("sample_id")
+    assert found.loc[f"{3:020x}", ["kind", "suggested_action"]].tolist() == ["wrong class", "relabel"]
+    alone = np.concatenate([places, np.zeros((60, 1))], axis=1)
+    alone[3] = [*places[3], 0.7]  # on the cats' side, but further from all of them than they are from each other
+    evidence = gather(labels, alone)
+    strict = replace(evidence, spec=evidence.spec.model_copy(update={"audit": Audit(outlier=0.9)}))
+    strict.__dict__["groups"] = evidence.groups
+    found = find_label_errors(strict).set_index("sample_id")
+    row = found.loc[f"{3:020x}"]
+    assert row["is_issue"]
+    assert row[["kind", "suggested_action", "suggested_label"]].tolist() == ["none of the classes", "drop", ""]
