@@ -210,7 +210,8 @@ def expected_errors(
     """
     mine = findings[(findings["issue"] == issue) & findings["is_issue"]].sort_values(["score", "sample_id"])
     reliability = _reliability(mine, judge_decisions(decisions), issue)
-    rows, scores = [], mine["score"].to_numpy(dtype=float)
+    rows: list[dict[str, float]] = []
+    scores = mine["score"].to_numpy(dtype=float)
     for top in tops:
         part = scores[:top]
         if not len(part) or (rows and len(part) == rows[-1]["findings"]):

@@ -96,6 +96,7 @@ def test_json_on_every_command(demo_run, tmp_path):
         ("scan", path),
         ("audit", path),
         ("findings", path),
+        ("detectors", path),
         ("decide", path),
         ("build", path),
         ("report", path),

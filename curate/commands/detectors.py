@@ -34,7 +34,7 @@ def detectors(
         return
     print_table([_shown(row) for row in table.to_dict("records")], "Detectors")
     if len(ledger):
-        print_table(ledger.drop(columns="detector").to_dict("records"), "How often people agreed, by score")
+        print_table([_counted(row) for row in ledger.to_dict("records")], "How often people agreed, by score")
     for row in table[table["open"] > 0].itertuples():
         say(row.advice)
     if not len(ledger):
@@ -42,8 +42,18 @@ def detectors(
 
 
 def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    right = f"{row['right']:,} of {row['answered']:,}" if row["answered"] else ""
-    between = f"{row['low']:.2f} to {row['high']:.2f}" if row["answered"] else ""
-    numbers = {"found": row["found"], "open": row["open"]}
+    agreed = _agreed(row) if row["answered"] else {"people agreed": "", "between": ""}
     left = round(row["expected_left"]) if row["open"] and row["issue"] != "unlabelled" else ""
-    return {"issue": row["issue"], **numbers, "people agreed": right, "precision": between, "expected left": left}
+    return {"issue": row["issue"], "found": row["found"], "open": row["open"], **agreed, "expected left": left}
+
+
+def _counted(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
+    return {"issue": row["issue"], "score": row["scores"], **_agreed(row), "expected": row["expected"]}
+
+
+def _agreed(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
+    """Return counts that a person can check, and between which precisions they leave the detector."""
+    return {
+        "people agreed": f"{row['right']:,} of {row['answered']:,}",
+        "between": f"{row['low']:.2f} and {row['high']:.2f}",
+    }

@@ -108,7 +108,8 @@ def tabulate_clean(one: Labelled) -> dict[str, object]:
     clean = Labelled(one.name, one.probs, one.truth, one.truth)
     flags = {"ours": flag_ours(clean)[0], "cleanlab": flag_cleanlab(clean)}
     flags["best class is not the given"] = one.probs.argmax(axis=1) != one.truth
-    return {"set": one.name} | {rule: f"{1000 * flag.mean():.1f}" for rule, flag in flags.items()}
+    rates: dict[str, object] = {rule: f"{1000 * flag.mean():.1f}" for rule, flag in flags.items()}
+    return {"set": one.name, **rates}
 
 
 def tabulate_small(one: Labelled, rng: np.random.Generator) -> dict[str, object]:

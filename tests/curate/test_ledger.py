@@ -20,6 +20,7 @@ from curate.ledger import (
     tabulate_detectors,
     tabulate_ledger,
 )
+from curate.review.pull import Edit, _decide
 from curate.tables import FINDINGS, shaped
 from tests.conftest import curate, write_findings
 
@@ -142,6 +143,19 @@ def test_decisions_keep_the_score_they_answered(grouped):
     log = read_decisions(dataset.decisions)
     assert judge_decisions(log)["issue"].tolist() == ["label_error"]  # nobody looked at the dark one
     assert tabulate_detectors(read_findings(dataset), open_findings(dataset), log)["open"].tolist() == [0, 0]
+
+
+def test_edits_in_the_app_keep_the_score_they_answered(grouped):
+    dataset, _, scan = grouped
+    one = scan.samples.iloc[0]
+    write_findings(
+        dataset,
+        {"sample_id": one["sample_id"], "issue": "label_error", "score": 0.07, "detector": "d1"},
+        {"sample_id": one["sample_id"], "issue": "dark", "score": 0.2, "detector": "d2"},
+    )
+    edit = Edit("f", one["sample_id"], one["given_label"], False, True, one["given_label"], False, False, [])
+    kept = {made.finding: (made.action, made.score, made.detector) for made in _decide(dataset, [edit], "ann")}
+    assert kept == {"label_error": ("keep", 0.07, "d1"), "dark": ("keep", 0.2, "d2")}
 
 
 def test_the_command(grouped):
