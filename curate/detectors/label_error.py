@@ -50,7 +50,7 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     others[np.flatnonzero(is_issue), labels[is_issue]] = -1  # what is flagged gets another class suggested
     best = others.argmax(axis=1)
     kinds = np.full(len(scored), "", dtype=object)
-    kinds[is_issue] = _kinds(evidence, scored[is_issue], score[is_issue])
+    kinds[is_issue] = find_kinds(evidence, scored[is_issue], score[is_issue])
     actions = np.array([ACTIONS.get(kind, "") for kind in kinds], dtype=object)
     names = np.array(evidence.spec.class_names, dtype=object)
     sentences = [
@@ -87,7 +87,7 @@ def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -
     )
 
 
-def _kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> list[str]:
+def find_kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return what is wrong with each of the suspect rows: the class, several classes in view, or none of them."""
     kinds = np.full(len(rows), WRONG, dtype=object)
     worst = np.argsort(scores, kind="stable")[:LOOKED_INTO]
@@ -95,7 +95,7 @@ def _kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> list[str
     if len(evidence.readable) >= FEWEST:
         _, company = compute_company(*evidence.neighbours, evidence.groups["group_id"].to_numpy())
         kinds[company[rows] < evidence.spec.audit.outlier] = NEITHER
-    return list(kinds)
+    return kinds
 
 
 def find_several(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
