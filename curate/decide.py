@@ -21,7 +21,7 @@ from curate.scan import Scan, read_scan
 from curate.spec import AcceptBelow, Policy, Spec
 from curate.tables import read_table
 
-ACCEPT = "accept"  # tool of suggestions accepted in bulk: a person answers for them, but has not looked at each
+ACCEPT = "accept"  # tool of suggestions that a person accepted in bulk
 GONE = ("dropped", "merged into a near copy")  # what `resolve_labels` says of samples that left
 
 

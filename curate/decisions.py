@@ -18,7 +18,8 @@ from curate.log import append_events, read_events, rising_times
 
 Action = Literal["keep", "relabel", "drop", "merge", "undrop"]
 ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
-UNTAUGHT = ("policy", "label")  # tools whose decisions take a machine's word in bulk: nothing is learnt from them
+# Tools whose decisions take a machine's word in bulk: a person answers for them, but nothing is learnt from them.
+UNTAUGHT = ("policy", "label", "accept")
 
 
 class Decision(BaseModel):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from curate.decide import ACCEPT
 from curate.decisions import UNTAUGHT, Decision
 from curate.tables import empty, shaped
 
@@ -47,7 +46,7 @@ def judge_decisions(decisions: Iterable[Decision]) -> pd.DataFrame:
             for earlier in left_out.pop(one.sample_id, []):
                 answers[earlier]["is_right"] = False
             continue
-        if not one.finding or one.finding in NO_FAULTS or one.tool in (*UNTAUGHT, ACCEPT):
+        if not one.finding or one.finding in NO_FAULTS or one.tool in UNTAUGHT:
             continue
         is_right = one.action != "keep" and not (one.action == "relabel" and one.label == one.before)
         if one.action in ("drop", "merge"):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tests.conftest import ROOT, copy_of, curate
 
-FINDINGS_HEADER = "sample_id,path,issue,score,is_issue,group_id,suggested_action,suggested_label,evidence"
+FINDINGS_HEADER = "sample_id,path,issue,score,is_issue,group_id,suggested_action,suggested_label,evidence,kind"
 SUMMARY = {
     "samples",
     "locations",
@@ -97,6 +97,10 @@ def test_json_on_every_command(demo_run, tmp_path):
         ("audit", path),
         ("findings", path),
         ("detectors", path),
+        ("votes", path),
+        ("annotators", path),
+        ("slices", path),
+        ("label", path),
         ("decide", path),
         ("build", path),
         ("report", path),
@@ -125,7 +129,7 @@ def test_help_is_quick_and_names_the_commands():
     said = curate("--help").stdout
     assert time.perf_counter() - started < 5  # what is promised (0.3 s) is measured in the benchmarks
     for name in (
-        "demo init run review report doctor scan audit findings decide build check "
+        "demo init run review report doctor scan audit findings votes annotators detectors decide label slices build check "
         "export train evaluate compare predict"
     ).split():
         assert f" {name} " in said
