@@ -111,7 +111,9 @@ def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, disagre
     if issue == "label_error":
         accept = policy.label_error
         takes = isinstance(accept, AcceptBelow) and row.score < accept.accept_below  # type: ignore[attr-defined]
-        return ("relabel", row.suggested_label) if takes else ("", "")  # type: ignore[attr-defined]
+        label = row.suggested_label  # type: ignore[attr-defined]
+        # No label is suggested where a person must look: several classes in view, or none of them.
+        return ("relabel", label) if takes and label else ("", "")
     return ("drop", "") if getattr(policy, issue, "review") == "drop" else ("", "")
 
 

@@ -123,8 +123,8 @@ def _embed_crops(dataset: DatasetFolder, network: str, sample_ids: list[str]) ->
         vectors = np.stack(list(embed_pixels(model, boxes)), axis=1).astype(np.float16)
         cache.add(pd.DataFrame({"sample_id": list(part), "embedding": [row.tobytes() for row in vectors]}))
     rows = cache.read(sample_ids).set_index("sample_id")["embedding"]
-    vectors = [np.frombuffer(rows[one], np.float16).reshape(len(CROPS), -1) for one in sample_ids]
-    return _normalise(np.stack(vectors)) if vectors else np.zeros((0, len(CROPS), 0), np.float32)
+    known = [np.frombuffer(rows[one], np.float16).reshape(len(CROPS), -1) for one in sample_ids]
+    return _normalise(np.stack(known)) if known else np.zeros((0, len(CROPS), 0), np.float32)
 
 
 def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]) -> np.ndarray:

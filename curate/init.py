@@ -35,6 +35,12 @@ sources:
 # Shares of the samples. Near copies stay in one split, and adding images moves no old one.
 split: {{train: 0.7, val: 0.1, test: 0.2, seed: 0}}
 
+# What the audit looks with. More networks and mirror images find more label errors, and take longer.
+audit:
+  embedding: lite0             # lite0 | lite1 | lite2, or several: lite0+lite1+lite2
+  mirrored: false              # true: each image and its mirror image
+  label_errors: fast           # fast | deep        deep: networks fine-tuned by k-fold on top, for minutes or hours
+
 # What `curate decide` (and `run`) does without asking. `review` leaves it to a person.
 # Nothing is ever deleted: a decision is a line in decisions.jsonl and can be taken back.
 policy:

@@ -62,6 +62,13 @@ def test_drop_policies_and_review(grouped):
     assert [made.sample_id for made in apply_policy(dataset, stricter)] == [two]
 
 
+def test_the_policy_leaves_a_suspect_without_a_suggestion_to_a_person(grouped):
+    dataset, spec, scan = grouped
+    rows = [{**row, "suggested_label": "", "kind": "several classes in view"} for row in label_errors(scan, 24)]
+    write_findings(dataset, *rows)
+    assert apply_policy(dataset, spec) == [] and len(open_findings(dataset)) == 24
+
+
 def test_a_policy_never_overrides_a_person(grouped):
     dataset, spec, scan = grouped
     build_version(dataset, spec)
