@@ -191,7 +191,8 @@ def _fill(
 ) -> None:
     """Run ``model`` over the missing samples; the next batches are decoded in threads meanwhile."""
     batches = batched(missing, BATCH)
-    read = partial(read_pixels, dataset, side=SIDE, workers=1)
+    # The second view is not cropped: it sees what lies at the border too.
+    read = partial(read_pixels, dataset, side=SIDE, workers=1, whole=is_mirrored)
     pixels = map_batches(read, batches, workers=1)
     rows: list[pd.DataFrame] = []
     pixels = (batch[:, :, ::-1] if is_mirrored else batch for batch in pixels)

@@ -99,12 +99,13 @@ def open_image(content: bytes, policy: Images, min_side: int | None = None) -> I
     return open_picture(content, policy, min_side).image
 
 
-def square_pixels(image: Image.Image, side: int) -> np.ndarray:
+def square_pixels(image: Image.Image, side: int, whole: bool = False) -> np.ndarray:
     """Return the centre of ``image`` as ``(side, side, 3)`` uint8.
 
-    The shorter side is scaled to ``side * 256 / 224`` first: the usual ImageNet framing at any size.
+    The shorter side is scaled to ``side * 256 / 224`` first: the usual ImageNet framing at any size; or to ``side``
+    when ``whole`` is set, so that nothing of it is cut off.
     """
-    short = round(side * 256 / 224)
+    short = side if whole else round(side * 256 / 224)
     scale = short / min(image.size)
     size = (max(short, round(image.width * scale)), max(short, round(image.height * scale)))
     scaled = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)

@@ -38,7 +38,7 @@ split: {{train: 0.7, val: 0.1, test: 0.2, seed: 0}}
 # What the audit looks with. More networks and mirror images find more label errors, and take longer.
 audit:
   embedding: lite0             # lite0 | lite1 | lite2, or several: lite0+lite1+lite2
-  mirrored: false              # true: each image and its mirror image
+  mirrored: false              # true: the uncropped mirror image too
   label_errors: fast           # fast | deep        deep: networks fine-tuned by k-fold on top, for minutes or hours
 
 # What `curate decide` (and `run`) does without asking. `review` leaves it to a person.

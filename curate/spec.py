@@ -87,7 +87,7 @@ class Audit(Part):
         description="lite0, lite1, lite2 or several joined as in lite0+lite2; "
         "or a .npy of shape (N, D) with a .txt of N sample ids beside it",
     )
-    mirrored: bool = Field(False, description="embed each image and its mirror image: better evidence, twice the time")
+    mirrored: bool = Field(False, description="embed the uncropped mirror image too: better evidence, twice the time")
     label_errors: Literal["fast", "deep"] = Field(
         "fast", description="fast: a linear model on the embeddings; deep: networks fine-tuned by k-fold"
     )

@@ -48,11 +48,16 @@ def decode_thumbnail(content: bytes) -> Image.Image:
         return image.convert("RGB")
 
 
-def read_pixels(dataset: DatasetFolder, sample_ids: Sequence[str], side: int, workers: int = 2) -> np.ndarray:
-    """Return the centres of the samples as ``(N, side, side, 3)`` uint8, in the order of ``sample_ids``."""
+def read_pixels(
+    dataset: DatasetFolder, sample_ids: Sequence[str], side: int, workers: int = 2, whole: bool = False
+) -> np.ndarray:
+    """Return the centres of the samples as ``(N, side, side, 3)`` uint8, in the order of ``sample_ids``.
+
+    ``whole`` as in ``images.square_pixels``.
+    """
     if not len(sample_ids):
         return np.zeros((0, side, side, 3), np.uint8)
     thumbnails = read_thumbnails(dataset, sample_ids)
     with ThreadPoolExecutor(workers) as pool:
-        squares = pool.map(lambda one: square_pixels(decode_thumbnail(thumbnails[one]), side), sample_ids)
+        squares = pool.map(lambda one: square_pixels(decode_thumbnail(thumbnails[one]), side, whole), sample_ids)
         return np.stack(list(squares))

@@ -45,7 +45,7 @@ RECIPE = Recipe(
     smallest_crop=0.8,
     colour=0.1,
     dropout=0.2,
-    frozen_blocks=5,
+    frozen_blocks=8,
 )
 
 
