@@ -45,6 +45,8 @@ class Evidence:
         Gives the ``(N, D)`` embeddings of each named part of N pictures; None where only saved vectors are known.
     cross_fit
         Trains networks by k-fold and gives their log-probabilities, see ``train.cross_fit``; None for fast evidence.
+    seed
+        Of the folds of the label model.
     notes
         Sentences on what could not be looked for, and why; the detectors add to it.
     """
@@ -60,6 +62,7 @@ class Evidence:
     cache: Path | None = None
     embed_crops: Callable[[Sequence[str]], dict[str, np.ndarray] | None] | None = None
     cross_fit: CrossFit | None = None
+    seed: int = 0
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -139,7 +139,7 @@ def compute_pred_probs(evidence: Evidence) -> np.ndarray | None:
     number = pd.Series(groups[labels >= 0]).groupby(labels[labels >= 0]).nunique()
     count = int(min(evidence.spec.audit.folds, max(2, number.min())))
     classes = len(evidence.spec.class_names)
-    folds = make_folds(labels, groups, count)
+    folds = make_folds(labels, groups, count, evidence.seed)
     probs = cross_predict(evidence.embeddings, labels, groups, classes, folds)
     if evidence.cross_fit:
         probs = _heard_with(evidence, probs, labels)

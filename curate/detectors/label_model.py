@@ -23,7 +23,6 @@ LANDMARKS = 2_000
 CHOSEN_ON = 4_000  # rows that choose width and ridge; more would rarely change the choice
 CHOOSING_LANDMARKS = 1_000
 CHOOSING_FOLDS = 3
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,22 @@ class Folds:
         return [np.flatnonzero(self.of == fold) for fold in range(self.count)]
 
 
-def make_folds(labels: np.ndarray, groups: np.ndarray, count: int) -> Folds:
+def make_folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> Folds:
     """Return ``count`` folds over the rows with a label: stratified by class, each group wholly in one of them.
 
     Parameters
     ----------
     labels, groups
         Class number (-1 for none) and near-duplicate group of each row, ``(N,)``.
+    seed
+        Of the order in which groups are dealt to the folds.
     """
     rows = np.flatnonzero(labels >= 0)
     # A group goes by its most frequent label: nearly all groups are single samples, so the shares are met.
     table = pd.DataFrame({"group": groups[rows], "label": labels[rows]})
     sizes = table.groupby(["group", "label"]).size().reset_index(name="size")
     first = sizes.sort_values(["group", "size", "label"], ascending=[True, False, True]).drop_duplicates("group")
-    order = np.random.default_rng(SEED).permutation(len(first))
+    order = np.random.default_rng(seed).permutation(len(first))
     shuffled = first.iloc[order].sort_values("label", kind="stable")
     # Class by class, dealt like cards and never starting anew: small classes spread over all folds too.
     fold_of = pd.Series(np.arange(len(shuffled)) % count, index=shuffled["group"])

@@ -163,8 +163,8 @@ def main() -> None:
         [
             "Published out-of-fold probabilities of two networks on CIFAR-10, 50,000 samples: with the "
             "aggregated human labels of CIFAR-10N, and with 20 % synthetic noise. The rule was developed "
-            "with all four files in view: these are development figures. `hindsight` takes the threshold that is best by "
-            "the truth, which nobody has.",
+            "with all four files in view: these are development figures. `hindsight` takes the threshold that is "
+            "best by the truth, which nobody has.",
             markdown_table([row for one in sets for row in tabulate_flags(one)]),
             "False alarms for each 1,000 labels when the given labels are the true ones:",
             markdown_table([tabulate_clean(one) for one in sets]),

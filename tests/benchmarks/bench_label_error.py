@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,13 +29,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import curate.detectors.label_model
 from curate.audit import gather_evidence
 from curate.dataset import DatasetFolder, open_dataset
 from curate.detectors.evidence import Evidence
 from curate.detectors.label_error import find_label_errors
 from curate.init import Start, init_dataset
-from curate.scan import Scan, read_scan, scan_dataset
+from curate.scan import read_scan, scan_dataset
 from curate.spec import Audit, Spec, read_spec
 from tests.benchmarks.results import expect_data, markdown_table, write_section
 from train.cross_fit import cross_fit
@@ -61,7 +61,7 @@ def main() -> None:
     source = expect_data(arguments.data / "cifar10n_catdog")
     with tempfile.TemporaryDirectory() as temporary:
         dataset, spec, sets = prepare(source, arguments.work or Path(temporary), arguments.limit)
-        rows = [row for one in sets for row in measure(dataset, spec, one, arguments.deep)]
+        rows = measure(dataset, spec, sets, arguments.deep)
     body = describe(rows, sets)
     if arguments.limit:
         print(body)
@@ -102,20 +102,39 @@ def read_labels(told: pd.DataFrame, name: str) -> LabelSet:
     return LabelSet(name, list(labels), (labels != told["clean_label"]).to_numpy())
 
 
-def measure(dataset: DatasetFolder, spec: Spec, one: LabelSet, deep: bool) -> list[dict[str, object]]:
-    """Return a row a method: its measures over the labelled samples, each the mean over the seeds."""
+def measure(dataset: DatasetFolder, spec: Spec, sets: list[LabelSet], deep: bool) -> list[dict[str, object]]:
+    """Return a row a label set and method: its measures over the labelled samples, each the mean over the seeds."""
     rows = []
-    for name, audit in EMBEDDINGS.items():
-        evidence = with_labels(dataset, spec.model_copy(update={"audit": audit}), one)
-        for method, (scores, seeds) in METHODS.items():
-            if scores is by_datalab and not is_installed("datasets.arrow_dataset"):
-                continue
-            rows.append(judge(one, f"{method}, {name}", evidence, scores, seeds))
-        if deep:
-            networks = replace(evidence, cross_fit=partial(cross_fit, of_set(dataset, one.name)))
-            networks.__dict__.update({key: evidence.__dict__[key] for key in ("embeddings", "groups", "neighbours")})
+    every = {name: look_at(dataset, spec.model_copy(update={"audit": audit})) for name, audit in EMBEDDINGS.items()}
+    for one in sets:
+        for name, unlabelled in every.items():
+            evidence = with_labels(unlabelled, one)
+            for method, (scores, seeds) in METHODS.items():
+                if scores is not by_datalab or is_installed("datasets.arrow_dataset"):
+                    rows.append(judge(one, f"{method}, {name}", evidence, scores, seeds))
+        if deep:  # beside the last and best of the embeddings
+            networks = changed(evidence, cross_fit=partial(cross_fit, of_set(dataset, one.name)))
             rows.append(judge(one, f"**ours, deep**, {name}", networks, by_us, SEEDS[:1]))
     return rows
+
+
+def look_at(dataset: DatasetFolder, spec: Spec) -> Evidence:
+    """Return the evidence of the pictures, whatever their labels, with all that labels do not change computed."""
+    evidence = gather_evidence(dataset, spec, read_scan(dataset))
+    _ = evidence.neighbours, evidence.groups
+    return evidence
+
+
+def with_labels(evidence: Evidence, one: LabelSet) -> Evidence:
+    """Return the evidence with the set's labels; without a look into the parts of suspects, which changes no rank."""
+    samples = evidence.samples.sort_values("sample_id", ignore_index=True).assign(given_label=one.labels)
+    return changed(evidence, samples=samples, embed_crops=None)
+
+
+def changed(evidence: Evidence, **fields: Any) -> Evidence:
+    new = replace(evidence, notes=[], **fields)
+    new.__dict__.update({key: evidence.__dict__[key] for key in ("embeddings", "groups", "neighbours")})
+    return new
 
 
 def is_installed(module: str) -> bool:
@@ -133,22 +152,6 @@ def of_set(dataset: DatasetFolder, name: str) -> DatasetFolder:
         if not (own.cache / shared).exists():
             (own.cache / shared).symlink_to((dataset.cache / shared).resolve())
     return own
-
-
-def with_labels(dataset: DatasetFolder, spec: Spec, one: LabelSet) -> Evidence:
-    scan: Scan = read_scan(dataset)
-    samples = scan.samples.sort_values("sample_id", ignore_index=True).assign(given_label=one.labels)
-    evidence = replace(gather_evidence(dataset, spec, scan), samples=samples)
-    _ = evidence.embeddings, evidence.neighbours, evidence.groups
-    return replace_keeping(evidence)
-
-
-def replace_keeping(evidence: Evidence) -> Evidence:
-    """Return the evidence without what looks into the parts of suspects: it says the kind, not the rank."""
-    kept = {key: evidence.__dict__[key] for key in ("embeddings", "groups", "neighbours")}
-    without = replace(evidence, embed_crops=None)
-    without.__dict__.update(kept)
-    return without
 
 
 def judge(one: LabelSet, method: str, evidence: Evidence, scores: Scores, seeds: tuple[int, ...]) -> dict[str, object]:
@@ -182,14 +185,7 @@ def judge(one: LabelSet, method: str, evidence: Evidence, scores: Scores, seeds:
 
 def by_us(evidence: Evidence, seed: int) -> np.ndarray:
     """Our scores by the audit's own function, its folds drawn with ``seed``."""
-    before, curate.detectors.label_model.SEED = curate.detectors.label_model.SEED, seed
-    try:
-        kept = {key: evidence.__dict__[key] for key in ("embeddings", "groups", "neighbours")}
-        fresh = replace(evidence, notes=[])
-        fresh.__dict__.update(kept)
-        found = find_label_errors(fresh).set_index("sample_id")["score"]
-    finally:
-        curate.detectors.label_model.SEED = before
+    found = find_label_errors(changed(evidence, seed=seed)).set_index("sample_id")["score"]
     labelled = evidence.readable["sample_id"][evidence.labels >= 0]
     return found.reindex(labelled).fillna(1.0).to_numpy()
 
