@@ -62,7 +62,7 @@ def apply_temperature(probs: np.ndarray, temperature: float) -> np.ndarray:
     >>> apply_temperature(np.array([[0.8, 0.2]]), 0.5).round(3).tolist()
     [[0.941, 0.059]]
     """
-    logs = np.log(np.maximum(probs, SMALLEST)) / temperature
+    logs = np.log(np.maximum(probs, SMALLEST, dtype=np.float64)) / temperature  # float16 holds no sharper ones
     raised = np.exp(logs - logs.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 

@@ -8,12 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from curate.exchange.match import Match, SampleFinder
-from curate.exchange.rows import Row
+from curate.exchange.rows import Row, brief
 from curate.files import Problem
 from curate.tables import PROPOSERS
 from curate.votes import Vote, utc_time
@@ -119,6 +120,7 @@ def _read_vote(row: Row, match: Match, reading: Reading) -> Vote | Fault:
         return Fault("bad value", row.place, str(error))
 
 
+@lru_cache(maxsize=1_000)  # a file has the same unknown class on thousands of rows
 def _did_you_mean(label: str, classes: tuple[str, ...]) -> str:
     folded = {name.casefold(): name for name in classes}
     near = difflib.get_close_matches(label.casefold()[:200], folded, n=1)
@@ -133,16 +135,18 @@ def _read_share(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         share = math.nan
     if not 0 <= share <= 1:
-        raise ValueError(f"expected a share from 0 to 1, found {str(value)[:40]!r}")
+        raise ValueError(f"expected a share from 0 to 1, found {brief(value)}")
     return share
 
 
 def _read_time(value: Any) -> str:
     if value is None or value == "":
         return ""
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"expected a time as in 2026-05-01T10:00:00Z, found {brief(value)}")
     time = utc_time(str(value)[:100])
     if time > (datetime.now(timezone.utc) + timedelta(days=1)).isoformat(timespec="microseconds"):
-        raise ValueError(f"expected a time that has come, found {str(value)[:40]!r}")
+        raise ValueError(f"expected a time that has come, found {brief(value)}")
     return time
 
 

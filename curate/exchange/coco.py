@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curate.exchange.rows import Row, list_of, parse_object, table_of, text_of
+from curate.exchange.rows import Row, brief, list_of, parse_object, table_of, text_of
+from curate.files import Problem
 
 
 def read_coco(text: str, path: Path) -> Iterator[Row]:
@@ -18,20 +19,32 @@ def read_coco(text: str, path: Path) -> Iterator[Row]:
     cocodataset.org, "Data format", section "Object Detection".
     """
     tree = parse_object(text, path)
-    names = {text_of(one.get("id")): text_of(one.get("name")) for one in map(table_of, list_of(tree.get("categories")))}
-    images = {text_of(one.get("id")): one for one in map(table_of, list_of(tree.get("images")))}
+    names = {name: text_of(one.get("name")) for name, one in _by_id(tree, "categories", path).items()}
+    images = _by_id(tree, "images", path)
     labels: defaultdict[str, list[str]] = defaultdict(list)
     for number, annotation in enumerate(map(table_of, list_of(tree.get("annotations"))), 1):
         image, category = text_of(annotation.get("image_id")), text_of(annotation.get("category_id"))
         place = f"{path}: annotation {text_of(annotation.get('id')) or f'number {number}'}"
         if image not in images:
-            yield Row(place, fault=f"no image has the id {image or annotation.get('image_id')!r}")
+            yield Row(place, fault=f"no image has the id {brief(annotation.get('image_id'))}")
         elif not names.get(category):
-            yield Row(place, fault=f"no category has the id {category or annotation.get('category_id')!r}")
+            yield Row(place, fault=f"no category has the id {brief(annotation.get('category_id'))}")
         else:
             labels[image].append(names[category])
-    for number, image in enumerate(images, 1):
-        yield _image(f"{path}: image {image or f'number {number}'}", images[image], list(dict.fromkeys(labels[image])))
+    for image, found in images.items():
+        yield _image(f"{path}: image {image}", found, list(dict.fromkeys(labels[image])))
+
+
+def _by_id(tree: dict[str, Any], part: str, path: Path) -> dict[str, dict[str, Any]]:
+    """Return the objects of a list by their ids: with one missing or used twice, annotations would go astray."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, one in enumerate(map(table_of, list_of(tree.get(part))), 1):
+        name = text_of(one.get("id"))
+        if not name or name in found:
+            why = f"has that of another, {name}" if name else f"has {brief(one.get('id'))}"
+            raise Problem(f"{path}: {part}: expected an id of its own for each, but number {number} {why}.")
+        found[name] = one
+    return found
 
 
 def _image(place: str, image: dict[str, Any], labels: list[str]) -> Row:

@@ -71,6 +71,8 @@ def _expect_columns(header: list[str], path: Path) -> None:
             f"{path}:1: expected the columns label and one of {', '.join(IMAGE)} "
             f"[and annotator, share, time], found {', '.join(header)[:200]}."
         )
+    if repeated := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
+        raise Problem(f"{path}:1: expected each column once, but there are two called {repeated[0][:40]!r}.")
 
 
 def _row(place: str, cells: Mapping[str, Any], form: str) -> Row:

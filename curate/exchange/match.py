@@ -70,15 +70,18 @@ class _PathIndex:
         self.paths: defaultdict[Parts, set[str]] = defaultdict(set)
         self.pairs: defaultdict[Parts, list[tuple[Parts, str]]] = defaultdict(list)
         self.names: defaultdict[str, set[str]] = defaultdict(set)
+        self.deepest = 0
 
     def add(self, parts: Parts, sample_id: str) -> None:
         self.paths[parts].add(sample_id)
         self.pairs[parts[-2:]].append((parts, sample_id))
         self.names[parts[-1]].add(sample_id)
+        self.deepest = max(self.deepest, len(parts))
 
     def find(self, parts: Parts) -> Match | None:
         """Return the sample of a path that ends as ``parts`` do, one being the whole end of the other; else by name."""
-        ends = (parts[start:] for start in range(max(1, len(parts) - 1)))
+        first = max(0, len(parts) - self.deepest)  # no end longer than the longest path is known
+        ends = (parts[start:] for start in range(first, max(1, len(parts) - 1)))
         known = next((self.paths[end] for end in ends if end in self.paths), set())
         if not known and len(parts) > 1:
             known = {one for held, one in self.pairs.get(parts[-2:], ()) if held[-len(parts) :] == parts}

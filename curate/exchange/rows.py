@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,26 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, path: Path, line: int = 1) -> Any:
     """Return the JSON value that ``text``, beginning at ``line`` of ``path``, holds; a Problem when it is none."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_expect_unique)
+    except _Repeated as error:
+        raise Problem(f"{path}:{line}: expected each key of an object once, but {error} is there twice.") from None
     except json.JSONDecodeError as error:
         raise Problem(f"{path}:{line + error.lineno - 1}: expected JSON, but {error.msg}.") from None
     except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
         raise Problem(f"{path}:{line}: expected JSON of a sane size, but {type(error).__name__}: {error}.") from None
+
+
+class _Repeated(ValueError):
+    pass
+
+
+def _expect_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two labels under one key, Python would keep the last without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _Repeated(brief(max(counts, key=lambda key: counts[key])))
+    return found
 
 
 def parse_object(text: str, path: Path) -> dict[str, Any]:
@@ -118,3 +134,12 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def brief(value: Any) -> str:
+    """Return what an error shows of ``value``: not all of a long text, and nothing of what is nested.
+
+    >>> brief("a" * 99), brief(7), brief([[]])
+    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "'7'", 'a list')
+    """
+    return repr(str(value)[:40]) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"

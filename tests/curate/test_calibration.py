@@ -101,3 +101,12 @@ def test_degenerate_tables():
     certain = np.eye(3)[[0, 1, 2, 0]].astype(np.float16)
     assert np.isfinite(compute_label_posterior(np.array([0, 1, 2, 1]), certain)).all()
     assert choose_threshold(np.zeros(0)) == 1.0 and choose_threshold(np.zeros(5)) == 0.4
+
+
+@pytest.mark.filterwarnings("error")
+def test_half_precision_does_as_well():
+    given, _, probs = draw_labels(500, 10, 0.1)
+    halves = probs.astype(np.float16)
+    posterior = compute_label_posterior(given, halves)
+    assert np.abs(posterior - compute_label_posterior(given, probs)).max() < 0.02
+    assert fit_temperature(given, halves) == pytest.approx(fit_temperature(given, probs), rel=0.05)

@@ -5,7 +5,9 @@ import io
 import json
 import shutil
 import tempfile
+import time
 import xml.etree.ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from curate.exchange.formats import READERS, detect_format
 from curate.exchange.importing import import_votes
 from curate.exchange.label_studio import SUGGESTED_BY
 from curate.exchange.match import Match, SampleFinder, identify_beside, spellings
+from curate.exchange.rows import Row
 from curate.files import Problem, write_json
 from curate.scan import read_scan
 from curate.tables import PROPOSERS, VOTES
@@ -298,6 +301,16 @@ def test_bad_rows_are_told_with_their_lines_and_nothing_is_imported(pets):
         (b'{"path": "disc/000.jpg", "label": "disc", "share": true}', {}, "bad value"),
         (b'{"path": "disc/000.jpg", "label": "disc", "time": {"a": 1}}', {}, "bad value"),
         (b'{"path": "disc/000.jpg", "label": "disc", "voter": "a\\u001b[31mb"}', {}, "printable"),
+        (
+            b'{"path": "a", "label": "disc", "label": "square"}',
+            {},
+            "votes.csv:1: expected each key .* 'label' is there",
+        ),
+        (b'{"labels": {"disc/000": "disc", "disc/000": "square"}}', {}, "'disc/000' is there twice"),
+        (b"path,label,label\ndisc/000.jpg,disc,square\n", {}, "two called 'label'"),
+        (b'{"images": [{"id": 1}, {"id": 1}], "annotations": []}', {}, "number 2 has that of another, 1"),
+        (b'{"images": [{"file_name": "disc/000.jpg"}], "annotations": [{}]}', {}, "images: .* number 1 has 'None'"),
+        (b'{"images": [], "annotations": [], "categories": [{"id": 1}, {"id": 1}]}', {}, "categories: .* number 2"),
     ],
 )
 def test_other_peoples_files_may_hold_anything(pets, tmp_path, content, options, said):
@@ -310,6 +323,25 @@ def test_other_peoples_files_may_hold_anything(pets, tmp_path, content, options,
         with pytest.raises(Problem, match=said):
             import_votes(dataset, spec, path, **options)
     assert not dataset.votes.exists()
+
+
+def test_what_is_nested_is_no_share_and_no_time(scanned):
+    deep: list = []
+    for _ in range(5_000):  # more than Python would write out
+        deep = [deep]
+    row = Row("x:1", ("disc/000.jpg",), "disc", "csv:ann")
+    reading = Reading(("disc", "square"), {}, "", "csv:x", "import:csv")
+    for one, said in ((replace(row, share=deep), "a share from 0 to 1"), (replace(row, time=deep), "a time as in")):
+        checked = check_rows([one], SampleFinder(scanned[2]), reading, frozenset())
+        assert said in checked.faults[0].what and checked.faults[0].what.endswith("found a list")
+
+
+def test_a_path_without_end_is_not_looked_up_by_each_of_its_ends(scanned):
+    _, _, scan = scanned
+    start = time.perf_counter()
+    found = SampleFinder(scan).find(["a/" * 50_000 + "disc/000.jpg"])
+    assert found.sample_id and not found.by_name
+    assert time.perf_counter() - start < 2
 
 
 def test_a_file_that_is_none(pets, tmp_path):
