@@ -23,6 +23,8 @@ LANDMARKS = 2_000
 CHOSEN_ON = 4_000  # rows that choose width and ridge; more would rarely change the choice
 CHOOSING_LANDMARKS = 1_000
 CHOOSING_FOLDS = 3
+MAPPED_AT_ONCE = 4_096  # rows
+SCALED_AT_ONCE = 250_000  # numbers: what a processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,13 @@ def map_features(points: np.ndarray, landmarks: np.ndarray, width: float) -> np.
     # Exact copies among the landmarks would make the matrix singular.
     gram[np.diag_indices_from(gram)] += 1e-4
     factor = scipy.linalg.cholesky(gram, lower=True).astype(np.float32)
-    kernel = _kernel(points, landmarks, width)
-    mapped = scipy.linalg.solve_triangular(factor, kernel.T, lower=True, overwrite_b=True, check_finite=False).T
-    return np.concatenate([mapped, np.ones((len(points), 1), np.float32)], axis=1)
+    mapped = np.ones((len(points), len(landmarks) + 1), np.float32)
+    for start in range(0, len(points), MAPPED_AT_ONCE):  # so that no second array of this size is made
+        rows = slice(start, start + MAPPED_AT_ONCE)
+        kernel = _kernel(points[rows], landmarks, width)
+        solved = scipy.linalg.solve_triangular(factor, kernel.T, lower=True, overwrite_b=True, check_finite=False)
+        mapped[rows, :-1] = solved.T
+    return mapped
 
 
 def fit_folds(
@@ -160,8 +166,13 @@ class _Mean:
 
 
 def _centre(embeddings: np.ndarray) -> np.ndarray:
-    centred = embeddings.astype(np.float32) - embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return centred / max(float(np.sqrt((centred**2).sum(axis=1, dtype=np.float64).mean())), 1e-9)
+    centred = np.subtract(embeddings, embeddings.mean(axis=0, dtype=np.float64).astype(np.float32), dtype=np.float32)
+    centred /= np.float32(max(float(np.sqrt(_squares(centred).mean(dtype=np.float64))), 1e-9))
+    return centred
+
+
+def _squares(points: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", points, points)  # no array of all squares
 
 
 def _spread(rows: np.ndarray, count: int) -> np.ndarray:
@@ -184,10 +195,10 @@ def _choose(points: np.ndarray, labels: np.ndarray, groups: np.ndarray, classes:
 
 
 def _kernel(points: np.ndarray, landmarks: np.ndarray, width: float) -> np.ndarray:
-    squares = (points**2).sum(axis=1)[:, None] + (landmarks**2).sum(axis=1)[None]
     distances = points @ landmarks.T
     distances *= -2
-    distances += squares
+    distances += _squares(points)[:, None]
+    distances += _squares(landmarks)
     np.maximum(distances, 0, out=distances)
     distances *= -width
     return np.exp(distances, out=distances)
@@ -202,17 +213,30 @@ def _solve(gram: np.ndarray, side: np.ndarray, ridge: float) -> np.ndarray:
 
 def _fit_scaling(outputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     count, classes = outputs.shape
-    outputs = outputs.astype(np.float64)
-    # As if each row had also a hundredth of a chance of ... its smoothing keeps separable classes from certainty.
+    # A target is 1 at the label, less a smoothing that keeps separable classes from certainty. The targets are never
+    # written out: the loss needs their sums only, and beside them the softmax, block by block.
     smoothing = 1 / (count / classes + 2)
-    targets = np.full((count, classes), smoothing / classes)
-    targets[np.arange(count), labels] += 1 - smoothing
+    own = float(outputs[np.arange(count), labels].sum(dtype=np.float64))
+    target_outputs = smoothing / classes * float(outputs.sum(dtype=np.float64)) + (1 - smoothing) * own
+    target_counts = smoothing / classes * count + (1 - smoothing) * np.bincount(labels, minlength=classes)
+    rows = max(1, SCALED_AT_ONCE // classes)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = outputs * values[0] + values[1:]
-        log_probs = scipy.special.log_softmax(logits, axis=1)
-        slope = (np.exp(log_probs) - targets) / count
-        return -float((targets * log_probs).sum()) / count, np.r_[(slope * outputs).sum(), slope.sum(axis=0)]
+        scale, bias = values[0], values[1:]
+        total, by_scale, by_bias = 0.0, 0.0, np.zeros(classes)
+        for start in range(0, count, rows):
+            block = outputs[start : start + rows].astype(np.float64)
+            probs = block * scale + bias
+            highest = probs.max(axis=1)
+            probs -= highest[:, None]
+            np.exp(probs, out=probs)
+            sums = probs.sum(axis=1)
+            probs /= sums[:, None]
+            total += float((highest + np.log(sums)).sum())
+            by_scale += float(np.vdot(probs, block))
+            by_bias += probs.sum(axis=0)
+        slope = np.r_[by_scale - target_outputs, by_bias - target_counts]
+        return (total - scale * target_outputs - float(bias @ target_counts)) / count, slope / count
 
     start = np.r_[5.0, np.zeros(classes)]
     found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x

@@ -204,7 +204,7 @@ def draw(trials: pd.DataFrame, picture: Path) -> None:
     import matplotlib.pyplot as plt
 
     sets = list(trials["set"].unique())
-    figure, panels = plt.subplots(1, len(sets), figsize=(5.5 * len(sets), 4.2), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(1, len(sets), figsize=(5.5 * len(sets), 4.8), squeeze=False, layout="constrained")
     for panel, name in zip(panels[0], sets, strict=True):
         trial = trials[trials["set"] == name]
         for order, part in trial[trial["share"] < 1].groupby("order", sort=False):
@@ -212,10 +212,11 @@ def draw(trials: pd.DataFrame, picture: Path) -> None:
             dashed = "--" if order == AT_RANDOM else "-"
             panel.errorbar(at.index, at["mean"], at["std"], fmt=dashed, marker="o", ms=4, capsize=2, label=str(order))
         everything = trial.loc[trial["share"] == 1, "accuracy"].mean()
-        panel.axhline(everything, color="grey", ls=":", label=f"all {trial['reviewed'].max():,} reviewed")
+        panel.axhline(everything, color="grey", ls=":", label="all reviewed")
         panel.set(title=name, xlabel="labels reviewed", ylabel="accuracy on the test images")
         panel.grid(alpha=0.3)
-    panels[0][-1].legend(fontsize=8, loc="lower right")
+    names = {name: line for panel in panels[0] for line, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(names.values(), names.keys(), loc="outside lower center", ncols=3, fontsize=9)
     figure.savefig(picture, format="svg", metadata={"Date": None})
     plt.close(figure)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from curate.detectors.label_model import (
     Folds,
@@ -123,3 +124,29 @@ def test_likelihood_by_hand() -> None:
 @pytest.mark.parametrize("labels", [np.zeros(6, int), np.full(6, -1)])
 def test_one_class_or_none_teaches_nothing(labels: np.ndarray) -> None:
     assert np.isnan(calibrate(np.ones((6, 2)), labels)).all()
+
+
+def test_scaling_is_the_likeliest_by_a_plain_formula_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 5, 300)
+    outputs = (0.4 * np.eye(5)[labels] + draw.normal(0, 0.3, (300, 5))).astype(np.float32)
+    found = calibrate(outputs, labels)
+    smoothing = 1 / (300 / 5 + 2)
+    targets = smoothing / 5 + (1 - smoothing) * np.eye(5)[labels]
+
+    def surprise(scale: float, bias: np.ndarray) -> float:
+        logits = outputs * scale + bias
+        return -float((targets * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum())
+
+    best = minimize(lambda values: surprise(values[0], values[1:]), np.r_[1.0, np.zeros(5)], method="BFGS").x
+    raised = np.exp(outputs * best[0] + best[1:])
+    np.testing.assert_allclose(found, raised / raised.sum(axis=1, keepdims=True), atol=2e-3)
+    monkeypatch.setattr("curate.detectors.label_model.SCALED_AT_ONCE", 35)
+    np.testing.assert_allclose(calibrate(outputs, labels), found, atol=1e-4)
+
+
+def test_features_are_the_same_however_many_are_mapped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    whole = map_features(points, points[:7], 0.3)
+    monkeypatch.setattr("curate.detectors.label_model.MAPPED_AT_ONCE", 8)
+    np.testing.assert_allclose(map_features(points, points[:7], 0.3), whole, atol=1e-5)
