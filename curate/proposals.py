@@ -57,7 +57,7 @@ def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
     Parameters
     ----------
     votes
-        Columns of ``tables.VOTES``, one row a sample and voter.
+        Columns of ``tables.VOTES``, one row a sample and voter; those for other classes do not count.
 
     Returns
     -------
@@ -69,6 +69,7 @@ def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
     >>> combine_proposals(votes, ["cat", "dog"])[["label", "probability", "said"]].values.tolist()
     [['cat', 0.8, 'model:m1 cat 0.90, rule:yard dog 0.60']]
     """
+    votes = votes[votes["label"].isin(classes)]  # what is stored may be from before a class was renamed
     if not len(votes):
         return empty(COMBINED)
     rest = (1 - votes["share"]) / max(len(classes) - 1, 1)

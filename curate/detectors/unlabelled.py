@@ -9,6 +9,7 @@ import pandas as pd
 from curate.dataset import DatasetFolder
 from curate.detectors.evidence import Evidence, findings_table
 from curate.proposals import PICKED, combine_proposals, read_picks, read_proposals
+from curate.votes import by_people
 
 DETECTOR = "unlabelled-v1"
 PLACE = 1e-6  # score of one place further back among the picks: before every sample that was not picked
@@ -16,13 +17,13 @@ LAST_PLACE = round(PICKED / PLACE) - 1
 
 
 def find_unlabelled(evidence: Evidence) -> pd.DataFrame:
-    """Return every readable sample that no voter labelled, all of them issues.
+    """Return every readable sample that no person labelled, all of them issues.
 
     Score: the probability of the proposed label (chance where nothing is proposed), so that the unsure come first; what
     ``curate label --next`` picked comes before them, in its order.
     """
     rows = evidence.readable
-    rows = rows[(rows["given_label"] == "") & ~rows["sample_id"].isin(evidence.votes["sample_id"])]
+    rows = rows[(rows["given_label"] == "") & ~rows["sample_id"].isin(by_people(evidence.votes)["sample_id"])]
     classes = evidence.spec.class_names
     proposals, picks = _stored(evidence.cache)
     rows = rows.merge(combine_proposals(proposals, classes), on="sample_id", how="left")

@@ -24,6 +24,7 @@ from curate.review.rows import collect_rows
 from curate.scan import read_scan, scan_dataset
 from curate.spec import Slice, Spec, read_spec
 from curate.tables import write_table
+from curate.votes import Vote, append_votes
 from tests.conftest import curate, write_findings, write_groups
 
 Set = tuple[DatasetFolder, Spec]
@@ -45,8 +46,9 @@ def make_set(shapes: Path, tmp_path: Path):
         vectors = np.eye(6)[np.repeat([0, 1], COUNT)] + np.random.default_rng(0).normal(scale=0.05, size=(24, 6))
         np.save(dataset.path / "vectors.npy", vectors.astype(np.float32))
         (dataset.path / "vectors.txt").write_text("\n".join(names))
-        with dataset.spec.open("a") as spec:
-            spec.write("\naudit: {embedding: vectors.npy}\n" + more)
+        written = dataset.spec.read_text()
+        assert "embedding: lite0 " in written
+        dataset.spec.write_text(written.replace("embedding: lite0 ", "embedding: vectors.npy ") + more)
         scan = scan_dataset(dataset, read_spec(dataset))
         write_groups(dataset, scan)
         write_findings(dataset)
@@ -102,6 +104,15 @@ def test_a_label_by_hand_closes_its_finding_and_teaches(make_set) -> None:
     assert third.notes == () and len(third.combined) == 22
     waiting = open_findings(dataset)
     assert made.sample_id not in set(waiting.loc[waiting["issue"] == "unlabelled", "sample_id"])
+
+
+def test_what_a_model_says_in_another_tool_leaves_a_sample_unlabelled(make_set) -> None:
+    dataset, spec = make_set(4)
+    lacking = unlabelled_samples(dataset, spec)
+    append_votes(dataset.votes, [Vote(sample_id=lacking[0], label="disc", voter="model:clip")])
+    propose_labels(dataset, spec)
+    assert unlabelled_samples(dataset, spec) == lacking
+    assert set(open_findings(dataset).query("issue == 'unlabelled'")["sample_id"]) == set(lacking)
 
 
 def test_a_dropped_sample_is_asked_for_no_more(make_set) -> None:

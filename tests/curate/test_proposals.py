@@ -64,6 +64,12 @@ def test_nothing_proposed_is_nothing_combined(tmp_path) -> None:
     assert combine_proposals(votes_of(("a", "cat", "rule:x", 0.9)), ["cat"])["probability"].tolist() == [0.9]
 
 
+def test_votes_for_classes_that_are_gone_do_not_count() -> None:
+    votes = votes_of(("a", "kitty", "model:m1", 0.99), ("a", "dog", "rule:yard", 0.6), ("b", "kitty", "model:m1", 0.9))
+    combined = combine_proposals(votes, ["cat", "dog"])
+    assert combined[["sample_id", "label", "voters"]].values.tolist() == [["a", "dog", 1]]
+
+
 def test_a_broken_table_is_told_in_a_sentence(tmp_path) -> None:
     dataset = DatasetFolder(tmp_path)
     dataset.cache.mkdir()
