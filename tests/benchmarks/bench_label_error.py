@@ -37,9 +37,10 @@ from curate.init import Start, init_dataset
 from curate.scan import read_scan, scan_dataset
 from curate.spec import Audit, Spec, read_spec
 from tests.benchmarks.results import expect_data, markdown_table, write_section
-from train.cross_fit import cross_fit
+from train.cross_fit import Recipe, cross_fit
 
 CLASSES = ["cat", "dog"]
+ACTIVATIONS = f"activations-lite0-{Recipe().side}-{Recipe().frozen_blocks}-v1"
 CHOSEN_ON = "random_label2"
 REPORTED = ("worse_label", "aggre_label", "random_label1")
 EMBEDDINGS = {"Lite0": Audit(), "Lite0+1+2, mirrored": Audit(embedding="lite0+lite1+lite2", mirrored=True)}
@@ -148,7 +149,8 @@ def of_set(dataset: DatasetFolder, name: str) -> DatasetFolder:
     """Return a dataset of the same pictures with its own networks: those of one label set must not help another."""
     own = DatasetFolder(dataset.path.parent / f"deep-{name}")
     own.cache.mkdir(parents=True, exist_ok=True)
-    for shared in ("thumbnails-v1", "samples.parquet", "locations.parquet", "votes.parquet", "metadata.parquet"):
+    (dataset.cache / ACTIVATIONS).mkdir(exist_ok=True)
+    for shared in ("thumbnails-v1", ACTIVATIONS):  # they hold pictures, no labels
         if not (own.cache / shared).exists():
             (own.cache / shared).symlink_to((dataset.cache / shared).resolve())
     return own
@@ -190,15 +192,22 @@ def by_us(evidence: Evidence, seed: int) -> np.ndarray:
     return found.reindex(labelled).fillna(1.0).to_numpy()
 
 
+PLAIN: dict[tuple[int, int, bytes], tuple[np.ndarray, np.ndarray]] = {}  # three peers start from the same
+
+
 def plain_probs(evidence: Evidence, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Out-of-fold probabilities as cleanlab's tutorials make them: scikit-learn's defaults on standardised features."""
     rows = evidence.labels >= 0
     labels = evidence.labels[rows]
-    model = make_pipeline(StandardScaler(), LogisticRegression())
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it does not converge, which is part of the plain way
-        return labels, cross_val_predict(model, evidence.embeddings[rows], labels, cv=folds, method="predict_proba")
+    key = (seed, evidence.embeddings.shape[1], evidence.labels.tobytes())
+    if key not in PLAIN:
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it does not converge, which is part of the plain way
+            probs = cross_val_predict(model, evidence.embeddings[rows], labels, cv=folds, method="predict_proba")
+        PLAIN[key] = labels, probs
+    return PLAIN[key]
 
 
 def by_cleanlab(evidence: Evidence, seed: int) -> np.ndarray:
@@ -269,7 +278,8 @@ def describe(rows: list[dict[str, object]], sets: list[LabelSet]) -> str:
     return (
         f"CIFAR-10N's cats and dogs: {'; '.join(counts)}. Settings were chosen on `{CHOSEN_ON}`, which comes first. "
         "Seeds draw the folds (± is their standard deviation); one seed where nothing is drawn or it takes minutes. "
-        "Seconds are for a ranking on embeddings that are there.\n\n" + markdown_table(rows)
+        "Seconds are for a ranking on embeddings that are there; Datalab and the Brain take cleanlab's probabilities.\n\n"
+        + markdown_table(rows)
     )
 
 
