@@ -123,6 +123,7 @@ def test_a_dropped_sample_is_asked_for_no_more(make_set) -> None:
 
 def test_acceptance_leaves_the_exam_to_people(make_set) -> None:
     dataset, spec = make_set(2)
+    build_version(dataset, spec)
     proposals = propose_labels(dataset, spec)
     test = set(proposals.rows.loc[proposals.rows["split"] == "test", "sample_id"]) & set(proposals.lacking)
     assert test
@@ -139,6 +140,19 @@ def test_acceptance_leaves_the_exam_to_people(make_set) -> None:
     assert accept_proposals(dataset, spec, 0.5).decisions == []
     assert len(accept_proposals(dataset, spec, 0.5, include_test=True).decisions) == len(test)
     assert unlabelled_samples(dataset, spec) == []
+
+
+def test_what_is_accepted_never_fills_an_empty_exam(make_set) -> None:
+    dataset, spec = make_set(2)
+    propose_labels(dataset, spec)
+    with pytest.raises(Problem, match="square would get an accepted one"):  # no square of a person's is in test yet
+        accept_proposals(dataset, spec, 0.5)
+    assert read_decisions(dataset.decisions) == []
+    build_version(dataset, spec)
+    made = {one.sample_id for one in accept_proposals(dataset, spec, 0.5).decisions}
+    manifest = build_version(dataset, spec).manifest
+    tested = manifest[manifest["split"] == "test"]
+    assert made and not made & set(tested["sample_id"]) and set(tested["label"]) == {"disc", "square"}
 
 
 def test_only_as_sure_as_asked(make_set) -> None:
@@ -159,6 +173,7 @@ def test_nothing_is_accepted_while_a_class_is_unknown(make_set) -> None:
 
 def test_what_was_accepted_in_bulk_or_by_policy_teaches_nothing(make_set) -> None:
     dataset, spec = make_set(2)
+    build_version(dataset, spec)
     before = propose_labels(dataset, spec)
     taken = accept_proposals(dataset, spec, 0.5).decisions
     policy = Decision(actor="policy", tool="policy", sample_id=before.lacking[0], action="relabel", label="disc")
@@ -180,6 +195,7 @@ def test_a_policy_leaves_the_unlabelled_alone(make_set) -> None:
 
 def test_decide_accepts_them_too(make_set) -> None:
     dataset, spec = make_set(2)
+    build_version(dataset, spec)
     propose_labels(dataset, spec)
     with pytest.raises(Problem, match="curate label --accept"):
         accept_findings(dataset, spec, "unlabelled", max_score=0.9)
@@ -267,6 +283,7 @@ def test_a_rule_over_an_unknown_column_is_told(make_set) -> None:
 
 def test_the_command(make_set) -> None:
     dataset, _ = make_set(2)
+    build_version(dataset, read_spec(dataset))
     said = curate("label", dataset.path).stdout
     assert "20 samples have no label; 20 have a proposal" in said and "Nothing is decided" in said
     picks = json.loads(curate("label", dataset.path, "--next", "5", "--json").stdout)
