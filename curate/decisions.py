@@ -42,7 +42,7 @@ class Decision(BaseModel):
     reason: str = ""
     finding: str = ""
     before: str = ""
-    score: float | None = None
+    score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     detector: str | None = None
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.decisions import decided_pairs, fold_decisions, read_decisions
-from curate.tables import read_table
+from curate.tables import FINDINGS, read_table
 
 LABEL_ISSUES = ("label_error", "label_conflict", "unlabelled")
 
@@ -19,7 +19,7 @@ def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
     Problem
         When there was no audit yet.
     """
-    return read_table(dataset.cache / "findings.parquet", f"curate audit {dataset.path}")
+    return read_table(dataset.cache / "findings.parquet", f"curate audit {dataset.path}", FINDINGS)
 
 
 def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -244,8 +244,8 @@ def _expect_exam(dataset: DatasetFolder, spec: Spec, accepted: dict[str, str]) -
     if moved := sorted({label for one, label in accepted.items() if split[one] == "test"}):
         raise Problem(
             f"Expected a test sample of each class that a person labelled, but {', '.join(moved)} would get an "
-            f"accepted one: a model must not write its own exam. Run `curate build {dataset.path}`, which finds a place there "
-            "for yours, and accept again; if that is not enough, label more of the class by hand."
+            f"accepted one: a model must not write its own exam. Run `curate build {dataset.path}`, which finds a "
+            "place there for yours, and accept again; if that is not enough, label more of the class by hand."
         )
 
 

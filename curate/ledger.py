@@ -39,18 +39,20 @@ def judge_decisions(decisions: Iterable[Decision]) -> pd.DataFrame:
     `detector` '' for decisions from before these were written down. `undrop` takes an earlier drop or merge back.
     """
     answers: dict[tuple[str, str], dict[str, object]] = {}
-    left_out: dict[str, list[tuple[str, str]]] = {}
+    left_out: dict[str, set[tuple[str, str]]] = {}
     for one in decisions:
         key = (one.sample_id, one.finding)
         if one.action == "undrop":
-            for earlier in left_out.pop(one.sample_id, []):
+            for earlier in left_out.pop(one.sample_id, set()):
                 answers[earlier]["is_right"] = False
             continue
         if not one.finding or one.finding in NO_FAULTS or one.tool in UNTAUGHT:
             continue
         is_right = one.action != "keep" and not (one.action == "relabel" and one.label == one.before)
         if one.action in ("drop", "merge"):
-            left_out.setdefault(one.sample_id, []).append(key)
+            left_out.setdefault(one.sample_id, set()).add(key)
+        else:  # answered anew: what brings the sample back later does not judge this
+            left_out.get(one.sample_id, set()).discard(key)
         answers[key] = {
             "sample_id": one.sample_id,
             "issue": one.finding,
@@ -297,7 +299,8 @@ def _advice(issue: str, count: int, forecast: tuple[float, float, float], answer
     errors = f"about {number} real error{'' if number == 1 else 's'} ({round(low)} to {round(high)})"
     grounds = f"by {answers:,} answer{'' if answers == 1 else 's'}" if answers else "by the scores alone: no answer yet"
     verdict = "is worth it" if is_worth_it else "is no longer worth it" if answers else "is not worth it"
-    return f"{issue}: reviewing further {verdict}: {errors} in the next {count}, {grounds}."
+    where = f"in the next {count}" if count == NEXT else f"among the {count} that {'is' if count == 1 else 'are'} open"
+    return f"{issue}: reviewing further {verdict}: {errors} {where}, {grounds}."
 
 
 def _reliability(findings: pd.DataFrame, answers: pd.DataFrame, issue: str) -> Reliability:

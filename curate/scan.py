@@ -95,7 +95,9 @@ def read_voted(dataset: DatasetFolder) -> Scan:
 def read_sources(dataset: DatasetFolder) -> Scan:
     """Return the last scan as its sources state it, without votes.jsonl."""
     made_by = f"curate scan {dataset.path}"
-    return Scan(**{name: read_table(dataset.cache / f"{name}.parquet", made_by) for name in TABLES})
+    expected = {"samples": SAMPLES, "locations": LOCATIONS, "votes": VOTES, "metadata": ()}
+    files = {name: dataset.cache / f"{name}.parquet" for name in TABLES}
+    return Scan(**{name: read_table(file, made_by, expected[name]) for name, file in files.items()})
 
 
 def join_votes(scan: Scan, said: pd.DataFrame) -> Scan:

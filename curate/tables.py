@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,21 @@ def write_table(path: Path, table: pd.DataFrame, rows_per_group: int = 100_000) 
     return path
 
 
-def read_table(path: Path, made_by: str) -> pd.DataFrame:
+def read_table(path: Path, made_by: str, columns: Iterable[str] = ()) -> pd.DataFrame:
     """Return the Parquet table at ``path``.
 
     Raises
     ------
     Problem
-        When the file is missing; the sentence names the command (``made_by``) that makes it.
+        When the file is missing, or lacks one of ``columns`` as those of older versions do; the sentence names the
+        command (``made_by``) that makes it.
     """
     if not path.is_file():
         raise Problem(f"Expected the table {path}, but it is not there yet. Run `{made_by}` first.")
-    return read_parquet(path)
+    table = read_parquet(path)
+    if lacking := [name for name in columns if name not in table.columns]:
+        raise Problem(f"{path} is of another version of specurate: it has no column {lacking[0]!r}. Run `{made_by}`.")
+    return table
 
 
 def read_parquet(path: Path, **options: Any) -> pd.DataFrame:

@@ -70,6 +70,10 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path):
     path.write_text(decision("drop").model_dump_json().replace("drop", "explode") + "\n")
     with pytest.raises(Problem, match="action"):
         read_decisions(path)
+    for score in ("NaN", "1.5", "-1e999", '"low"'):
+        path.write_text(decision("drop").model_dump_json().replace('"score":null', f'"score":{score}') + "\n")
+        with pytest.raises(Problem, match=r"decisions.jsonl:1: expected a decision, but score: "):
+            read_decisions(path)
 
 
 def test_writers_at_once_lose_nothing(tmp_path):

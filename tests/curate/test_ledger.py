@@ -58,10 +58,13 @@ def test_who_was_right():
         decision(9, "relabel", tool="label", finding="unlabelled"),
         decision(10, "relabel", finding=""),
         decision(11, "keep", score=None, detector=None),
+        decision(12, "drop"),
+        decision(12, "relabel"),  # put right instead
+        decision(12, "undrop", finding=""),
     ]
     answers = judge_decisions(log).set_index("sample_id")["is_right"]
     by_number = {int(sample_id, 16): bool(right) for sample_id, right in answers.items()}
-    assert by_number == {1: True, 2: False, 3: True, 4: False, 5: False, 6: True, 11: False}
+    assert by_number == {1: True, 2: False, 3: True, 4: False, 5: False, 6: True, 11: False, 12: True}
 
 
 def test_the_ledger_by_hand():

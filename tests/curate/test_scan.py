@@ -14,7 +14,7 @@ from curate.files import Problem
 from curate.scan import _in_shards, given_labels, read_scan, scan_dataset
 from curate.sources import find_files, label_and_split
 from curate.spec import Images, Source, read_spec
-from curate.tables import LOCATIONS, SAMPLES, VOTES
+from curate.tables import LOCATIONS, SAMPLES, VOTES, read_parquet, write_table
 from curate.thumbnails import read_thumbnails
 from tests.conftest import draw_shape, write_shapes
 
@@ -330,3 +330,12 @@ def test_what_was_read_before_an_interrupt_is_kept():
     with pytest.raises(KeyboardInterrupt):
         kept.extend(_in_shards(results(), 10))  # type: ignore[arg-type]
     assert kept == [["one", "two"]]
+
+
+def test_a_scan_of_an_older_version_is_asked_for_anew(scanned):
+    dataset, spec, scan = scanned
+    votes = dataset.cache / "votes.parquet"
+    write_table(votes, read_parquet(votes).drop(columns="share"))
+    with pytest.raises(Problem, match=r"another version .* no column 'share'\. Run `curate scan"):
+        read_scan(dataset)
+    pd.testing.assert_frame_equal(scan_dataset(dataset, spec).votes, scan.votes)
