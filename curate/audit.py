@@ -20,7 +20,7 @@ from curate.decisions import UNTAUGHT, Decision, fold_decisions, read_decisions
 from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import CrossFit, Evidence
-from curate.files import read_json, write_json
+from curate.files import Problem, read_json, write_json
 from curate.findings import read_findings
 from curate.progress import track
 from curate.scan import Scan, read_voted
@@ -61,8 +61,10 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     Raises
     ------
     Problem
-        When there is no scan yet, or ``audit.embedding`` names a file that cannot be used.
+        When there is no scan yet, ``audit.skip`` names what is no issue, or ``audit.embedding`` a file that cannot be
+        used.
     """
+    _expect_known(spec.audit.skip)
     cross_fit = cross_fit if spec.audit.label_errors == "deep" else None
     scan = read_voted(dataset)
     stated = stated_labels(read_decisions(dataset.decisions))
@@ -80,6 +82,12 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     write_json(dataset.cache / "audit_notes.json", evidence.notes)
     write_json(stored, {"digest": state})
     return findings
+
+
+def _expect_known(skipped: list[str]) -> None:
+    unknown = [issue for issue in skipped if issue not in DETECTORS]
+    if unknown:
+        raise Problem(f"audit.skip: expected issues ({', '.join(DETECTORS)}), found {', '.join(map(repr, unknown))}.")
 
 
 def stated_labels(decisions: list[Decision]) -> dict[str, str]:

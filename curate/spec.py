@@ -22,7 +22,8 @@ Reviewed = Literal["review", "drop"]
 class Part(BaseModel):
     """A section of the spec: unknown keys are errors, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A threshold that is no number would compare with nothing, and so turn its check off unseen.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(Part):

@@ -16,6 +16,7 @@ ISSUES = {
     "near_duplicate": ("Near duplicates", "Re-encoded, resized, cropped or mirrored copies of one picture."),
     "leakage": ("Leakage", "Copies of one picture in different splits: a test that gives its answers away."),
     "unreadable": ("Unreadable files", "Files that cannot be decoded as an image."),
+    "unlabelled": ("Unlabelled", "No label yet. What is suggested is a proposal, never taken without a decision."),
     "off_topic": ("Off topic", "Pictures that show none of the classes."),
     "outlier": ("Outliers", "Pictures unlike any other in the dataset."),
     "dark": ("Too dark", "Even the brightest parts are dark."),

@@ -13,7 +13,8 @@ section then says which command fills it.
 ``issues``
     None before an audit, else a list, most telling issue first, of ``issue, count, worst`` (the lowest score),
     ``outcomes`` {relabelled | kept | dropped | merged | left out | to review: count}, ``gallery`` (the worst samples),
-    ``groups`` (the worst groups), ``group_count`` (all of them), ``keeps`` (whether any group shows a keeper).
+    ``groups`` (the worst groups), ``group_count`` (all of them), ``keeps`` (whether any group shows a keeper), and
+    ``expected``: how many of the worst to review are expected to be real, a list of ``findings, expected, low, high``.
     A gallery entry: ``sample_id, path, given_label, suggested_label, suggested_action, score, evidence, outcome``.
     A group: ``group_id, size, evidence, members`` of ``sample_id, path, given_label, outcome, keeper, width, height``,
     where the outcome of the member suggested to stay is ``best copy`` until somebody decides.

@@ -2,7 +2,7 @@
 
 import json
 
-from curate.commands.show import print_json, print_table
+from curate.commands.show import print_entries, print_json, print_table
 from curate.dataset import open_dataset
 from curate.decide import decide_sample
 from curate.spec import read_spec
@@ -57,3 +57,13 @@ def test_a_first_version_without_labels_stops_no_later_one(tmp_path):
         decide_sample(dataset, read_spec(dataset), file.name, "relabel", file.name.split("-")[0])
     then = json.loads(curate("run", tmp_path / "set", "--json").stdout)
     assert [model["version"] for model in then["models"].values()] == ["v2"] and then["comparison"] is None
+
+
+def test_evidence_stands_below_its_row_and_fits_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [{"score": 0.5, "path": "猫.jpg", "why": "one two " * 12}, {"score": 0.25, "path": "b\x1b.jpg", "why": ""}]
+    print_entries(rows, "2 findings", below="why")
+    title, head, first, *below, second = capsys.readouterr().out.splitlines()
+    assert (title, head, first) == ("2 findings", "score  path", "0.500  猫.jpg")
+    assert len(below) == 2 and all(line.startswith("    one") and len(line) <= 60 for line in below)
+    assert second == "0.250  b\\x1b.jpg"

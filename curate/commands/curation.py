@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe, deep_evidence
-from curate.commands.show import print_json, print_table, say, warn
+from curate.commands.show import print_entries, print_json, print_table, say, warn
 from curate.dataset import open_dataset, working_on
 from curate.files import Problem
 
@@ -79,10 +79,10 @@ def yield_sentence(rows: list[dict]) -> str:  # type: ignore[type-arg]
     """Return how many of the worst open label errors are expected to be real, for a person.
 
     >>> yield_sentence([{"findings": 50, "expected": 46.7}, {"findings": 72, "expected": 61.2}])
-    'Real label errors expected: 47 of the worst 50, 61 of the worst 72.'
+    'Label errors to review: 47 of the worst 50, 61 of the worst 72 are expected to be real.'
     """
     parts = ", ".join(f"{round(row['expected']):,} of the worst {row['findings']:,}" for row in rows)
-    return f"Real label errors expected: {parts}."
+    return f"Label errors to review: {parts} {'is' if parts.startswith('1 ') else 'are'} expected to be real."
 
 
 def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[no-untyped-def]
@@ -134,9 +134,9 @@ def print_findings(chosen, still_open) -> None:  # type: ignore[no-untyped-def]
     waiting = set(zip(still_open["sample_id"], still_open["issue"], strict=True))
     rows = [
         {
-            "path": row.path,
-            "issue": row.issue,
             "score": row.score,
+            "issue": row.issue,
+            "path": row.path,
             "suggested": f"{row.suggested_action} {row.suggested_label}".strip() if row.is_issue else "",
             "open": "open" if (row.sample_id, row.issue) in waiting else "",
             "evidence": row.evidence,
@@ -144,7 +144,7 @@ def print_findings(chosen, still_open) -> None:  # type: ignore[no-untyped-def]
         for row in chosen.itertuples()
     ]
     count = sum(row["open"] != "" for row in rows)
-    print_table(rows, f"{len(rows):,} findings, {count:,} open")
+    print_entries(rows, f"{len(rows):,} findings, {count:,} open", below="evidence")
 
 
 def decide(
@@ -203,6 +203,7 @@ def build(
     """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
     from curate.build import build_version
     from curate.spec import read_spec
+    from curate.tables import SPLITS
 
     folder = open_dataset(dataset)
     with working_on(folder):
@@ -211,7 +212,9 @@ def build(
         print_json({**version.record, "is_new": version.is_new})
         return
     say(f"{version.id} {version.digest[:12]} {'built' if version.is_new else 'is up to date'}")
-    print_table([{"split": split, **counts} for split, counts in version.record["counts"].items()])
+    # In the spec's order: a record read back from its file has its keys sorted.
+    counts, classes = version.record["counts"], version.record["classes"]
+    print_table([{"split": split, **{name: counts[split][name] for name in classes}} for split in SPLITS])
     for why, count in version.record["excluded"].items():
         say(f"left out: {count:,} {why}")
     for sample_id, move in version.record["moved"].items():

@@ -32,7 +32,11 @@ def detectors(
     if json:
         print_json({"detectors": table.to_dict("records"), "ledger": ledger.to_dict("records"), "worth": worth})
         return
-    print_table([_shown(row) for row in table.to_dict("records")], "Detectors")
+    rows = table.to_dict("records")
+    told = [row for row in rows if row["found"] or row["answered"]]
+    print_table([_shown(row) for row in told], "Detectors" if told else "No detector found anything.")
+    if told and len(told) < len(rows):
+        say(f"Nothing found: {', '.join(row['issue'] for row in rows if row not in told)}.")
     if len(ledger):
         print_table([_counted(row) for row in ledger.to_dict("records")], "How often people agreed, by score")
     for row in table[table["open"] > 0].itertuples():
@@ -48,7 +52,7 @@ def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
 
 
 def _counted(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    return {"issue": row["issue"], "score": row["scores"], **_agreed(row), "expected": row["expected"]}
+    return {"issue": row["issue"], "score": row["scores"], **_agreed(row), "expected": round(row["expected"], 1)}
 
 
 def _agreed(row: dict) -> dict[str, object]:  # type: ignore[type-arg]

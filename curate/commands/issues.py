@@ -10,6 +10,7 @@ import pandas as pd
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
 from curate.findings import LABEL_ISSUES, open_findings
+from curate.ledger import expected_errors
 from curate.scan import Scan
 from curate.tables import read_parquet
 
@@ -41,7 +42,11 @@ def collect_issues(
     found = list(findings["issue"].unique())
     known = [issue for issue in ORDER if issue in found]
     rest = sorted(set(found) - set(ORDER), key=lambda issue: (-int((findings["issue"] == issue).sum()), issue))
-    return [_issue(issue, findings[findings["issue"] == issue], samples, groups) for issue in known + rest]
+    expected = {"label_error": expected_errors(waiting, decisions).to_dict("records")}
+    return [
+        {**_issue(issue, findings[findings["issue"] == issue], samples, groups), "expected": expected.get(issue, [])}
+        for issue in known + rest
+    ]
 
 
 def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:

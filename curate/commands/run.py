@@ -34,6 +34,7 @@ def run_dataset(
     clock = Clock()
     counts, issues = _curate(dataset, spec, workers, clock, tell)
     version = _build(dataset, spec, clock, tell)
+    errors = _forecast(dataset, tell)
     models, comparison, notes = _model(dataset, spec, version, device, clock, tell)
     _score_truth(dataset, spec, clock)
     write_json(dataset.reports / "seconds.json", clock.seconds)
@@ -44,6 +45,7 @@ def run_dataset(
     return {
         **counts,
         "findings": issues,
+        "expected_label_errors": errors,
         "version": {"id": version.id, "digest": version.digest},
         "models": models,
         "comparison": comparison,
@@ -87,6 +89,19 @@ def _curate(
     issues = {str(name): int(count) for name, count in table.groupby("issue")["is_issue"].sum().items()}
     tell("findings: " + (", ".join(f"{count:,} {name}" for name, count in issues.items() if count) or "none"))
     return counts, issues
+
+
+def _forecast(dataset: DatasetFolder, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Tell how many of the label errors that the policy left open are expected to be real."""
+    from curate.commands.curation import yield_sentence
+    from curate.decisions import read_decisions
+    from curate.findings import open_findings
+    from curate.ledger import expected_errors
+
+    rows = expected_errors(open_findings(dataset), read_decisions(dataset.decisions)).to_dict("records")
+    if rows:
+        tell(yield_sentence(rows))
+    return rows
 
 
 def _build(dataset: DatasetFolder, spec: Spec, clock: Clock, tell: Callable[[str], None]) -> Version:

@@ -32,6 +32,26 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "", columns: Seq
     Console().print(table)
 
 
+def print_entries(rows: Sequence[Mapping[str, Any]], title: str, below: str) -> None:
+    """Write ``rows`` in aligned columns, and under each row its sentence: a narrow column would chop it."""
+    import shutil
+    import textwrap
+
+    from rich.cells import cell_len
+
+    say(title)
+    names = [name for name in rows[0] if name != below] if rows else []
+    cells = [names, *([shown(row[name]) for name in names] for row in rows)]
+    widths = [max(cell_len(line[place]) for line in cells) for place in range(len(names))]
+    width = max(40, shutil.get_terminal_size().columns)
+    sentences = ["", *(shown(row[below]) for row in rows)]
+    for line, sentence in zip(cells if rows else [], sentences, strict=False):
+        padded = (cell + " " * (size - cell_len(cell)) for cell, size in zip(line, widths, strict=True))
+        say("  ".join(padded).rstrip())
+        if sentence:
+            say(textwrap.fill(sentence, width, initial_indent="    ", subsequent_indent="    "))
+
+
 def say(text: str) -> None:
     """Write a line for a person to standard output, without escape sequences from file names."""
     sys.stdout.write(printable(text) + "\n")

@@ -35,11 +35,9 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     from cleanlab.rank import get_label_quality_scores
 
     probs = evidence.pred_probs
-    if probs is None:
+    scored = _scored_rows(evidence)
+    if probs is None or not len(scored):
         return findings_table(evidence.readable.iloc[:0], "label_error", DETECTOR, score=0.0, is_issue=False)
-    learnt = np.flatnonzero(np.nansum(probs, axis=0) > 0)
-    # The labels as given: what people decided since teaches the model, and answers the finding, but does not hide it.
-    scored = np.flatnonzero(np.isin(evidence.given, learnt) & ~np.isnan(probs[:, 0]))
     present, labels = np.unique(evidence.given[scored], return_inverse=True)
     known = probs[scored][:, present]
     known = known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12)
@@ -70,6 +68,16 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     )
 
 
+def _scored_rows(evidence: Evidence) -> np.ndarray:
+    """Return the samples whose label can be judged; none where all labels were decided here and none was given."""
+    probs = evidence.pred_probs
+    if probs is None:
+        return np.zeros(0, dtype=int)
+    learnt = np.flatnonzero(np.nansum(probs, axis=0) > 0)
+    # The labels as given: what people decided since teaches the model, and answers the finding, but does not hide it.
+    return np.flatnonzero(np.isin(evidence.given, learnt) & ~np.isnan(probs[:, 0]))
+
+
 def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -> str:
     names = evidence.spec.class_names
     given = int(evidence.given[row])
@@ -83,8 +91,18 @@ def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -
         told
         + (votes if len(known) else "")
         + describe_probs(probs[row], names, [best, given])
-        + (f"; {sure:.0%} likely {names[best]}" if best != given else "")
+        # Of a picture that shows none of the classes, which one it might be is no reason to leave it out.
+        + (f"; counting its label too, {_likely(sure)} {names[best]}" if best != given and kind != NEITHER else "")
     )
+
+
+def _likely(probability: float) -> str:
+    """Return a probability in words that never claim to be certain.
+
+    >>> _likely(0.876), _likely(0.998)
+    ('88% likely', 'over 99% likely')
+    """
+    return "over 99% likely" if probability > 0.99 else f"{probability:.0%} likely"
 
 
 def find_kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:

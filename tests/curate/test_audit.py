@@ -102,6 +102,14 @@ def test_the_same_folder_gives_the_same_table(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(*tables)
 
 
+def test_a_check_to_skip_that_there_is_none_of(grouped) -> None:
+    """A slip in the name would leave the check on, and nobody would know."""
+    dataset, spec, _ = grouped
+    audit = spec.audit.model_copy(update={"skip": ["label_eror"]})
+    with pytest.raises(Problem, match=r"audit.skip: expected issues \(unreadable, .*\), found 'label_eror'"):
+        audit_dataset(dataset, spec.model_copy(update={"audit": audit}))
+
+
 def test_skipped_checks_give_no_rows(tmp_path: Path) -> None:
     dataset, spec = make(tmp_path)
     skipped = [issue for issue in DETECTORS if issue != "dark"]

@@ -149,3 +149,12 @@ def test_a_suspect_without_company_shows_none_of_the_classes() -> None:
     strict = replace(evidence, spec=evidence.spec.model_copy(update={"audit": Audit(outlier=0.6)}))
     strict.__dict__["groups"] = evidence.groups
     assert find_kinds(strict, np.array([3, 5]), np.array([0.1, 0.2])).tolist() == ["none of the classes", "wrong class"]
+
+
+def test_labels_that_were_all_decided_and_none_given_are_no_suspects() -> None:
+    labels = ["cat"] * 30 + ["dog"] * 30
+    blank = gather([""] * 60, two_crowds(30))
+    evidence = replace(blank, stated=dict(zip(blank.ids, labels, strict=True)))
+    evidence.__dict__["groups"] = blank.groups
+    assert evidence.pred_probs is not None
+    assert find_label_errors(evidence).empty

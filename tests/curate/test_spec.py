@@ -39,6 +39,7 @@ def test_defaults_and_short_forms():
         ("policy:\n  label_error: maybe\n", 8, ["policy.label_error", "review", "maybe"]),
         ("policy:\n  label_error: {accept_under: 1}\n", 8, ["accept_below"]),
         ("train:\n  recipe: big\n", 8, ["train.recipe", "small", "lite0", "big"]),
+        ("audit:\n  outlier: .nan\n", 8, ["audit.outlier", "finite number", "nan"]),
         ("check:\n  min_per_class: many\n", 8, ["check.min_per_class", "integer", "many"]),
     ],
 )

@@ -33,7 +33,7 @@ def card(sample_id: str, path: str, **more: Any) -> dict[str, Any]:
 
 
 def issue(name: str, count: int, outcomes: dict[str, int], **more: Any) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"gallery": [], "groups": [], "group_count": 0, "keeps": False}
+    nothing: dict[str, Any] = {"gallery": [], "groups": [], "group_count": 0, "keeps": False, "expected": []}
     return {"issue": name, "count": count, "worst": 0.02, "outcomes": outcomes, **nothing, **more}
 
 
@@ -93,11 +93,12 @@ def _issues() -> list[dict[str, Any]]:
         {"sample_id": CAT, "path": "cat/1.jpg", "given_label": "cat", "outcome": "kept", "keeper": True},
         {"sample_id": COPY, "path": "cat/2.jpg", "given_label": "cat", "outcome": "merged", "keeper": False},
     ]
+    expected = [{"top": 50, "findings": 1, "expected": 0.8, "low": 0.2, "high": 1.0}]
     group = {"group_id": "g", "size": 3, "evidence": "2 of 64 bits differ", "members": members}
     for member in members:
         member.update(width=320, height=200)
     return [
-        issue("label_error", 2, {"relabelled": 1, "to review": 1}, gallery=[wrong]),
+        issue("label_error", 2, {"relabelled": 1, "to review": 1}, gallery=[wrong], expected=expected),
         issue("near_duplicate", 1, {"merged": 1}, groups=[group], group_count=1, keeps=True),
         issue("unreadable", 2, {"dropped": 2}),
         issue("dark", 1, {"left out": 1}, gallery=[card(WRONG, "cat/9.jpg")]),

@@ -62,6 +62,7 @@ def test_page_says_what_the_story_says(story: dict[str, Any], thumbnails: dict[s
         "1,204 samples + 3 further copies of the same bytes + 2 unreadable + 1 ignored = 1,210 files found",
         "m2 is better than m1: accuracy 0.850 -> 0.900 on 240 test samples of v2.",
         "Label errors 2 0.020 relabelled 1 to review 1",
+        "To review: about 1 of the worst 1 is expected to be real (0 to 1).",
         "9 of its 10 nearest neighbours are dog cat/9.jpg score 0.020 to review",
         "cat/2.jpg 320 × 200 merged and 1 more in this group 2 of 64 bits differ",
         "cat/torn.jpg the file is empty",

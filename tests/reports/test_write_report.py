@@ -30,7 +30,7 @@ def sample_at(scan: Scan, path: str) -> str:
 
 
 def finding(scan: Scan, path: str, issue: str, score: float, **more: Any) -> dict[str, Any]:
-    texts = dict.fromkeys(["group_id", "suggested_action", "suggested_label"], "")
+    texts = dict.fromkeys(["group_id", "suggested_action", "suggested_label", "kind"], "")
     row = {"sample_id": sample_at(scan, path), "path": path, "issue": issue, "score": score, "is_issue": True, **texts}
     return {**row, "evidence": f"{issue} of {path}", "detector": "test", **more}
 
