@@ -241,7 +241,9 @@ def find_sample(scan: Scan, name: str) -> str:
     if not matches and len(name) >= 6:
         matches = set(ids[ids.str.startswith(name)])
     if len(matches) != 1:
-        found = "none has it" if not matches else f"{len(matches)} have it"
+        alike = [one for one in scan.locations["path"] if one.endswith(f"/{name}")]
+        meant = f" (did you mean {' or '.join(alike[:3])}?)" if alike else ""
+        found = f"none has it{meant}" if not matches else f"{len(matches)} have it"
         raise Problem(f"Expected a sample id (or 6 or more of its digits) or a path, found {name!r}: {found}.")
     return str(matches.pop())
 

@@ -6,6 +6,7 @@ not. Only what a person looked at one by one is evidence; policies and bulk acce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -296,7 +297,7 @@ def _advice(issue: str, count: int, forecast: tuple[float, float, float], answer
         return f"{issue}: what is open has no label yet; `curate label` proposes some."
     expected, low, high = forecast
     number = round(expected)
-    errors = f"about {number} real error{'' if number == 1 else 's'} ({round(low)} to {round(high)})"
+    errors = f"about {number} real error{'' if number == 1 else 's'} ({math.floor(low)} to {math.ceil(high)})"
     grounds = f"by {answers:,} answer{'' if answers == 1 else 's'}" if answers else "by the scores alone: no answer yet"
     verdict = "is worth it" if is_worth_it else "is no longer worth it" if answers else "is not worth it"
     where = f"in the next {count}" if count == NEXT else f"among the {count} that {'is' if count == 1 else 'are'} open"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.commands.arguments import Dataset, Json
-from curate.commands.show import print_json, print_table, say
+from curate.commands.show import counted, print_json, print_table, say
 from curate.dataset import open_dataset
 
 
@@ -31,6 +31,6 @@ def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
 
 
 def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    mistake = f"{row['consensus']} as {row['said']}, {row['times']:,} times" if row["times"] else ""
+    mistake = f"{row['consensus']} as {row['said']}, {counted(row['times'], 'time')}" if row["times"] else ""
     names = ("annotator", "votes", "shared", "quality", "agreement", "weight")
     return {name: row[name] for name in names} | {"most often wrong": mistake}

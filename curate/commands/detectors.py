@@ -52,7 +52,12 @@ def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
 
 
 def _counted(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    return {"issue": row["issue"], "score": row["scores"], **_agreed(row), "expected": round(row["expected"], 1)}
+    return {
+        "issue": row["issue"],
+        "score": row["scores"],
+        **_agreed(row),
+        "expected": "" if row["expected"] != row["expected"] else f"{row['expected']:.1f}",
+    }
 
 
 def _agreed(row: dict) -> dict[str, object]:  # type: ignore[type-arg]

@@ -77,6 +77,15 @@ def shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "vote"), counted(1200, "vote")
+    ('1 vote', '1,200 votes')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def printable(text: str) -> str:
     """Return ``text`` with control characters written out: a file name must not steer the terminal.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.commands.arguments import Dataset, Json
-from curate.commands.show import print_json, print_table, say, warn
+from curate.commands.show import counted, print_json, print_table, say, warn
 from curate.dataset import DatasetFolder, open_dataset, working_on
 from curate.files import Problem
 
@@ -107,13 +107,14 @@ def _tell_import(folder: DatasetFolder, done: Imported) -> None:
     counts = Counter(vote.voter for vote in done.votes)
     if counts:
         print_table([{"voter": name, "new_votes": count} for name, count in sorted(counts.items())])
-    say(f"{done.format}: {len(done.votes):,} new votes, {done.known:,} known before.")
+    say(f"{done.format}: {counted(len(done.votes), 'new vote')}, {done.known:,} known before.")
     for why, count in sorted(checked.left_out.items()):
         say(f"left out: {count:,} {why}")
     if checked.by_name:
         warn(f"{checked.by_name:,} were matched by the file's name alone: only one sample is called so.")
     if done.votes:
-        say(f"{done.relabelled:,} samples have another given label now. Next: curate run {folder.path}")
+        have = "has" if done.relabelled == 1 else "have"
+        say(f"{counted(done.relabelled, 'sample')} {have} another given label now. Next: curate run {folder.path}")
 
 
 def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json: bool) -> None:
@@ -147,7 +148,7 @@ def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
     if json:
         print_json({"withdrawn": len(taken), "voter": voter})
     else:
-        say(f"{voter}: {len(taken):,} votes taken back. Next: curate run {folder.path}")
+        say(f"{voter}: {counted(len(taken), 'vote')} taken back. Next: curate run {folder.path}")
 
 
 def _list(folder: DatasetFolder, json: bool) -> None:
@@ -166,7 +167,9 @@ def _list(folder: DatasetFolder, json: bool) -> None:
         return
     voters = [{**row, "last": row["last"][:19].replace("T", " ")} for row in voters]
     print_table(
-        voters, f"{len(voters):,} voters on {len(readable):,} samples: {ties:,} ties, {unlabelled:,} unlabelled"
+        voters,
+        f"{counted(len(voters), 'voter')} on {counted(len(readable), 'sample')}: {counted(ties, 'tie')}, "
+        f"{unlabelled:,} unlabelled",
     )
     if lost:
-        warn(f"{lost:,} votes in {folder.votes} are of samples that no source holds now; they wait there.")
+        warn(f"{counted(lost, 'vote')} in {folder.votes}: no source holds the sample now; kept for when one does.")

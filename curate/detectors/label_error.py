@@ -174,7 +174,9 @@ def _learnable(evidence: Evidence, groups: np.ndarray) -> np.ndarray | None:
         evidence.notes.append(f"label_error: {len(small)} classes have fewer than 2 distinct samples ({named}).")
         labels[np.isin(labels, small)] = -1
     if len(np.unique(labels[labels >= 0])) < 2:
-        evidence.notes.append("label_error: two classes with 2 distinct samples each are needed.")
+        evidence.notes.append(
+            "label_error: not looked for: two classes with 2 distinct labelled samples each are needed."
+        )
         return None
     return labels
 

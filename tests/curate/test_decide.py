@@ -108,6 +108,7 @@ def test_one_sample_by_id_prefix_or_path(grouped):
     ("words", "said"),
     [
         (("nothing.jpg", "drop"), "none has it"),
+        (("000.jpg", "drop"), r"did you mean disc/000.jpg or square/000.jpg\?"),
         (("disc/000.jpg", "delete"), "keep, relabel, drop, merge, undrop"),
         (("disc/000.jpg", "relabel", "bird"), "disc, square.*'bird'"),
         (("disc/000.jpg", "relabel"), "disc, square.*none"),

@@ -564,7 +564,7 @@ def test_the_command_lists_exports_and_takes_back(pets, tmp_path, capsys):
     assert (listed["ties"], listed["unlabelled"], listed["of_unknown_samples"]) == (1, 0, 1)
     votes(dataset.path)
     shown = capsys.readouterr()
-    assert "2 voters on 24 samples: 1 ties, 0 unlabelled" in shown.out and "1 votes in" in shown.err
+    assert "2 voters on 24 samples: 1 tie, 0 unlabelled" in shown.out and "1 vote in" in shown.err
     votes(dataset.path, to=tmp_path / "tasks.json")
     assert "tasks.xml as the labelling interface" in capsys.readouterr().out
     with pytest.raises(Problem, match=r"a voter of .*votes.jsonl \(csv:ann\), found 'ann'"):
