@@ -141,7 +141,7 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
     if probs is None:
         probs = np.full((len(evidence.ids), len(evidence.spec.class_names)), np.nan)
     table = pd.DataFrame(probs, columns=evidence.spec.class_names)
-    table.insert(0, "sample_id", pd.Series(evidence.ids, dtype="str"), allow_duplicates=True)
+    table.insert(0, "sample_id", pd.Series(evidence.ids, dtype="str"))
     return table[~np.isnan(probs).any(axis=1)].reset_index(drop=True)
 
 

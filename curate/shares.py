@@ -38,7 +38,7 @@ def compute_shares(
     total, voters = _sum_votes(known, ids, list(classes))
     shares = np.where(voters[:, None] > 0, total / np.maximum(voters, 1)[:, None], certain)
     table = pd.DataFrame(np.round(shares, DIGITS), columns=list(classes))
-    table.insert(0, "sample_id", pd.Series(ids, dtype="str"), allow_duplicates=True)
+    table.insert(0, "sample_id", pd.Series(ids, dtype="str"))
     return table
 
 

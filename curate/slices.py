@@ -50,8 +50,9 @@ def find_slice(scan: Scan, part: Slice, name: str = "") -> np.ndarray:
 
 
 def tabulate_slices(scan: Scan, spec: Spec, decisions: list[Decision]) -> list[dict[str, Any]]:
-    """Return a row for each slice of the spec: its name, its samples, how many have each label, and its rule's class.
+    """Return a row for each slice of the spec: ``slice, samples, labels`` (class -> samples), ``unlabelled, rule``.
 
+    ``rule`` is the class that a rule proposes for the slice, '' for none.
     Labels are those that stand after the decisions. Unreadable samples and those left out do not count.
     """
     rows_now = (
@@ -64,7 +65,13 @@ def tabulate_slices(scan: Scan, spec: Spec, decisions: list[Decision]) -> list[d
         counts = {label: int((labels == label).sum()) for label in spec.class_names}
         unlabelled = int((labels == "").sum())
         rows.append(
-            {"slice": name, "samples": len(labels), **counts, "(none)": unlabelled, "rule": spec.rules.get(name, "")}
+            {
+                "slice": name,
+                "samples": len(labels),
+                "labels": counts,
+                "unlabelled": unlabelled,
+                "rule": spec.rules.get(name, ""),
+            }
         )
     return rows
 

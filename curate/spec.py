@@ -182,6 +182,8 @@ class Spec(Part):
         for name in classes:
             if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
                 raise ValueError(f"a class name must do as a folder name, {name!r} does not")
+            if name == "sample_id":
+                raise ValueError("'sample_id' cannot be a class: tables with a column a class have one of that name")
         return classes
 
     @model_validator(mode="after")

@@ -93,9 +93,16 @@ def confidence_table(combined: pd.DataFrame, classes: list[str]) -> list[dict[st
     for lower, name in CONFIDENCES:
         part = combined[(combined["probability"] >= lower) & (combined["probability"] < upper)]
         counts = {one: int((part["label"] == one).sum()) for one in classes}
-        rows.append({"probability": name, **counts, "voters disagree": int((part["agreeing"] < part["voters"]).sum())})
+        rows.append(
+            {"probability": name, "labels": counts, "voters_disagree": int((part["agreeing"] < part["voters"]).sum())}
+        )
         upper = lower
     return rows
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return ``row`` with a column a class, in place of its `labels`."""
+    return {name: value for key, one in row.items() for name, value in (one if key == "labels" else {key: one}).items()}
 
 
 def _print_proposals(proposals: Proposals, spec: Spec, dataset: Path, notes: list[str], json: bool) -> None:
@@ -112,7 +119,7 @@ def _print_proposals(proposals: Proposals, spec: Spec, dataset: Path, notes: lis
     voters = ", ".join(sorted(proposals.votes["voter"].unique())) or "nobody yet"
     say(f"{len(lacking):,} samples have no label; {len(combined):,} have a proposal, by {voters}.")
     if len(combined):
-        print_table(table, "Proposals")
+        print_table([_flat(row) for row in table], "Proposals")
         say("The probability is the mean over the voters, the surer ones weighing more. Nothing is decided by this.")
         say(f"Look at them in `curate review {dataset}`; take the sure ones: `curate label {dataset} --accept 0.95`.")
     say(f"What to label by hand next: `curate label {dataset} --next 20`.")
@@ -172,6 +179,6 @@ def slices(dataset: Dataset = Path("."), json: Json = False) -> None:
     if json:
         print_json({"slices": rows})
     elif rows:
-        print_table(rows, "Slices")
+        print_table([_flat(row) for row in rows], "Slices")
     else:
         say(f"No slices yet: name subsets of the samples under `slices:` in {folder.spec}.")

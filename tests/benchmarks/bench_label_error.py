@@ -278,8 +278,8 @@ def describe(rows: list[dict[str, object]], sets: list[LabelSet]) -> str:
     return (
         f"CIFAR-10N's cats and dogs: {'; '.join(counts)}. Settings were chosen on `{CHOSEN_ON}`, which comes first. "
         "Seeds draw the folds (± is their standard deviation); one seed where nothing is drawn or it takes minutes. "
-        "Seconds are for a ranking on embeddings that are there; Datalab and the Brain take cleanlab's probabilities.\n\n"
-        + markdown_table(rows)
+        "Seconds are for a ranking on embeddings that are there; Datalab and the Brain take cleanlab's probabilities."
+        "\n\n" + markdown_table(rows)
     )
 
 

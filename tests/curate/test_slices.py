@@ -88,7 +88,7 @@ def test_without_metadata_it_says_so() -> None:
         find_slice(scan_of([{"sample_id": "a"}]), Slice(metadata={"lens": "*"}), "night")
 
 
-ALL = {"slice": "all", "samples": 3, "cat": 1, "dog": 1, "(none)": 1, "rule": ""}
+ALL = {"slice": "all", "samples": 3, "labels": {"cat": 1, "dog": 1}, "unlabelled": 1, "rule": ""}
 
 
 def test_slices_are_counted_by_label(scan: Scan) -> None:
@@ -100,9 +100,9 @@ def test_slices_are_counted_by_label(scan: Scan) -> None:
         rules={"web": "cat"},
     )
     decided = [Decision(actor="ann", tool="decide", sample_id=ID_C, action="relabel", label="dog")]
-    assert tabulate_slices(scan, spec, decided)[1] == {**ALL, "dog": 2, "(none)": 0}
+    assert tabulate_slices(scan, spec, decided)[1] == {**ALL, "labels": {"cat": 1, "dog": 2}, "unlabelled": 0}
     assert tabulate_slices(scan, spec, []) == [
-        {"slice": "web", "samples": 2, "cat": 1, "dog": 1, "(none)": 0, "rule": "cat"},
+        {"slice": "web", "samples": 2, "labels": {"cat": 1, "dog": 1}, "unlabelled": 0, "rule": "cat"},
         ALL,
     ]
 

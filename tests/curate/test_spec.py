@@ -61,7 +61,7 @@ def test_a_missing_key_is_named():
         parse("name: x\nsources: [{path: a}]")
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "", "a\\b", "x\n"])
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "", "a\\b", "x\n", "sample_id"])
 def test_class_names_must_be_safe_folder_names(name):
     with pytest.raises(Problem, match="class"):
         parse(f"name: x\nclasses: {{{json.dumps(name)}: ''}}\nsources: [{{path: a}}]")
