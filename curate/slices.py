@@ -52,7 +52,8 @@ def find_slice(scan: Scan, part: Slice, name: str = "") -> np.ndarray:
 def tabulate_slices(scan: Scan, spec: Spec, decisions: list[Decision]) -> list[dict[str, Any]]:
     """Return a row for each slice of the spec: ``slice, samples, labels`` (class -> samples), ``unlabelled, rule``.
 
-    ``rule`` is the class that a rule proposes for the slice, '' for none. Labels are those that stand after the decisions. Unreadable samples and those left out do not count.
+    ``rule`` is the class that a rule proposes for the slice, '' for none. Labels are those that stand after the
+    decisions. Unreadable samples and those left out do not count.
     """
     rows_now = (
         resolve_labels(scan, fold_decisions(decisions), spec).set_index("sample_id").loc[scan.samples["sample_id"]]
