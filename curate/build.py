@@ -82,7 +82,7 @@ def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFram
     unknown = rows[~rows["label"].isin(["", *spec.classes])]
     if len(unknown):
         raise Problem(
-            f"Expected labels among {', '.join(spec.classes)}, but decisions say {unknown['label'].iloc[0]!r} "
+            f"Expected labels among {', '.join(spec.classes)}, but decisions or votes say {unknown['label'].iloc[0]!r} "
             f"for {unknown['path'].iloc[0]} ({len(unknown)} in all). Relabel them or add the class to dataset.yaml."
         )
     tied = set(by_people(scan.votes)["sample_id"])
