@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curate.detectors.evidence import CrossFit
     from curate.spec import Spec
 
-Dataset = Annotated[Path, typer.Argument(metavar="[DATASET]", help="The folder of dataset.yaml.", show_default="here")]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of dataset.yaml.", show_default="here")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Parallel readers; the result is the same for any number.")]
 
