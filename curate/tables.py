@@ -124,6 +124,6 @@ def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
         return pd.read_parquet(path, partitioning=None, **options)
     except ValueError as error:  # pyarrow's ArrowInvalid is one
         raise Problem(
-            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip(".")}. Restore the file; "
+            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip('.')}. Restore the file; "
             "if it lies under .curate/, delete it and run the command that makes it again."
         ) from None
