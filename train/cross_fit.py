@@ -9,6 +9,7 @@ sees the new pictures.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import pandas as pd
 from curate.cache import ContentCache
 from curate.dataset import DatasetFolder
 from curate.engine import batched
-from curate.files import write_atomic
+from curate.files import read_json, write_atomic, write_json
 from curate.progress import track
 from curate.split import position
 from curate.tables import read_parquet, write_table
@@ -54,13 +55,14 @@ def cross_fit(
     sample_ids: Sequence[str],
     targets: np.ndarray,
     groups: Sequence[str],
+    classes: Sequence[str],
     seed: int = 0,
     device: str = "auto",
     recipe: Recipe | None = None,
 ) -> np.ndarray:
     """Return log-probabilities ``(N, K)`` by networks that trained on neither the sample nor a copy of it.
 
-    Interrupted, it goes on from the last whole epoch of the fold it was in. Takes 20 KB of memory a sample.
+    Interrupted, it goes on from the last whole epoch of the fold it was in. Takes some 40 KB of memory a sample.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def cross_fit(
         ``(N, K)`` shares of the classes to learn, rows summing to 1; NaN for samples that only want probabilities.
     groups
         The near-duplicate group of each sample.
+    classes
+        The names of the K classes: a network goes on only with the same ones.
     """
     from train.device import choose_device
     from train.tail import read_activations
@@ -80,10 +84,10 @@ def cross_fit(
     for number in range(FOLDS):
         held_out, learnt = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & teaches)
         if len(held_out) and len(learnt):
-            folder = dataset.cache / "deep" / f"{_digest(recipe, seed, targets.shape[1])}-{number}"
+            folder = dataset.cache / "deep" / f"{_digest(recipe, seed, list(classes))}-{number}"
             lesson = Lesson(list(ids[learnt]), targets[learnt].astype(np.float32), seen[learnt])
-            tail = _fit_fold(lesson, set(ids[held_out]), recipe, seed + number, chosen, folder)
-            logs[held_out] = _judge(dataset, tail, list(ids[held_out]), seen[held_out], chosen)
+            tail = _fit_fold(lesson, set(ids) - set(ids[held_out]), recipe, seed + number, chosen, folder)
+            logs[held_out] = _judge(folder, tail, list(ids[held_out]), seen[held_out], chosen)
     return logs
 
 
@@ -102,30 +106,28 @@ class Lesson:
         return table
 
 
-def _fit_fold(
-    lesson: Lesson, held_out: set[str], recipe: Recipe, seed: int, device: torch.device, folder: Path
-) -> Tail:
-    """Return one fold's network, trained as far as what changed asks for."""
+def _fit_fold(lesson: Lesson, allowed: set[str], recipe: Recipe, seed: int, device: torch.device, folder: Path) -> Tail:
+    """Return one fold's network, trained as far as what changed asks for; it may have seen the ``allowed`` alone."""
     from safetensors.torch import load_file, save
 
     from train.tail import Tail
 
-    weights, taught = folder / "network.safetensors", folder / "taught.parquet"
-    before = read_parquet(taught) if taught.is_file() and weights.is_file() else None
+    weights, taught, ever = folder / "network.safetensors", folder / "taught.parquet", folder / "ever.json"
+    is_whole = weights.is_file() and taught.is_file() and ever.is_file()
+    before = set(read_json(ever)) if is_whole else set()
+    # A network that has seen what it is now to judge, or what is gone and may be a copy of it, must start anew.
+    goes_on = is_whole and before <= allowed
     tail = Tail(recipe.frozen_blocks, lesson.targets.shape[1], recipe.dropout, recipe.drop_connect)
-    is_known = before is not None and _teach_the_same(before, lesson.table())
-    # A network that has seen what it is now to judge must start anew.
-    goes_on = before is not None and not held_out & set(before["sample_id"])
-    if is_known or goes_on:
+    if goes_on:
         tail.load_state_dict(load_file(weights))
-    if is_known:
-        return tail.to(device)
+        if _teach_the_same(read_parquet(taught), lesson.table()):
+            return tail.to(device)
     chosen = replace(recipe, epochs=1, learning_rate=recipe.learning_rate / 2) if goes_on else recipe
-    train_tail(
-        tail, lesson, chosen, seed, device, folder / f"{_digest(lesson.ids, lesson.targets.round(2).tolist())}.part"
-    )
-    # The network first: what it was taught is only known once both are there.
+    checkpoint = folder / f"{_digest(lesson.ids, lesson.targets.round(2).tolist(), goes_on)}.part"
+    train_tail(tail, lesson, chosen, seed, device, checkpoint)
+    # The network first: what it was taught is only known once all three are there.
     taught.unlink(missing_ok=True)
+    write_json(ever, sorted({*lesson.ids, *before} if goes_on else lesson.ids))
     write_atomic(weights, save({name: value.detach().cpu().contiguous() for name, value in tail.state_dict().items()}))
     write_table(taught, lesson.table())
     return tail
@@ -165,23 +167,23 @@ def train_tail(tail: Tail, lesson: Lesson, recipe: Recipe, seed: int, device: to
     checkpoint.unlink(missing_ok=True)
 
 
-def _judge(
-    dataset: DatasetFolder, tail: Tail, sample_ids: list[str], seen: torch.Tensor, device: torch.device
-) -> np.ndarray:
+def _judge(folder: Path, tail: Tail, sample_ids: list[str], seen: torch.Tensor, device: torch.device) -> np.ndarray:
     """Return log-probabilities ``(N, K)`` of the held-out samples; cached by content and network."""
     from train.tail import predict_logs
 
     digest = hashlib.sha256()
     for value in tail.state_dict().values():
         digest.update(value.detach().cpu().float().numpy().tobytes())
-    cache = ContentCache(dataset.cache / "deep", f"judged-{digest.hexdigest()[:16]}")
+    cache = ContentCache(folder, f"judged-{digest.hexdigest()[:16]}")
+    for old in folder.glob("judged-*"):
+        if old != cache.folder:
+            shutil.rmtree(old, ignore_errors=True)
     missing = set(cache.missing(sample_ids))
     new = [place for place, one in enumerate(sample_ids) if one in missing]
     for part in batched(new, CHUNK):
         logs = predict_logs(tail, seen[list(part)], device)
-        cache.add(
-            pd.DataFrame({"sample_id": [sample_ids[one] for one in part], "logs": [row.tobytes() for row in logs]})
-        )
+        names = [sample_ids[place] for place in part]
+        cache.add(pd.DataFrame({"sample_id": names, "logs": [row.tobytes() for row in logs]}))
     known = cache.read(sample_ids).set_index("sample_id")["logs"]
     return np.stack([np.frombuffer(known[one], np.float64) for one in sample_ids])
 

@@ -17,8 +17,8 @@ from curate.consensus import CONSENSUS
 from curate.spec import Spec
 from curate.tables import FINDINGS, LOCATIONS, empty, shaped
 
-# Sample ids, targets (N, K) and near-duplicate groups to out-of-sample log-probabilities (N, K).
-CrossFit = Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray]
+# Sample ids, targets (N, K), near-duplicate groups and classes to out-of-sample log-probabilities (N, K).
+CrossFit = Callable[[Sequence[str], np.ndarray, Sequence[str], Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
