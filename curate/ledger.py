@@ -20,6 +20,7 @@ TOPS = (50, 100, 200)
 NEXT = 50  # findings that a person looks at in a sitting
 WORTH = 0.1  # least share of real errors among the next ones that is worth a look
 BINS = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the score
+CALIBRATED = ("label_error",)  # issues whose score is a probability before anybody answered
 NO_FAULTS = ("unlabelled",)  # findings that claim no fault: their answers judge nobody
 SPREAD = np.array([1.5, 0.7])  # how far offset and slope of a detector's claims may be off, before any answer (sd)
 ANSWERS = {
@@ -245,7 +246,8 @@ def tabulate_detectors(
     -------
     Columns ``issue, detector, found, open, answered, right, precision, low, high`` (95 % Jeffreys interval),
     ``expected_left`` (real errors among all open ones), ``next, next_right, next_low, next_high`` (of the worst 50 that
-    are open), ``is_worth_it`` and ``advice``, a sentence.
+    are open), ``is_worth_it`` and ``advice``, a sentence. What is expected is NaN while nobody answered, but of label
+    errors, whose score is a probability.
     """
     answers = judge_decisions(decisions)
     names = list(dict.fromkeys([*issues, *findings["issue"], *answers["issue"]]))
@@ -263,7 +265,10 @@ def _row(
     reliability = _reliability(waiting, answers, issue)
     scores = waiting["score"].to_numpy(dtype=float)
     expected, next_low, next_high = forecast_right(reliability, scores[:NEXT])
-    is_worth_it = bool(len(waiting)) and (issue in NO_FAULTS or expected >= worth * len(scores[:NEXT]))
+    if not reliability.answers and issue not in CALIBRATED:
+        expected = next_low = next_high = float("nan")
+    is_unknown = issue in NO_FAULTS or expected != expected
+    is_worth_it = bool(len(waiting)) and (is_unknown or expected >= worth * len(scores[:NEXT]))
     detectors = findings.loc[findings["issue"] == issue, "detector"]
     return {
         "issue": issue,
@@ -275,7 +280,7 @@ def _row(
         "precision": right / count if count else float("nan"),
         "low": low if count else float("nan"),
         "high": high if count else float("nan"),
-        "expected_left": forecast_right(reliability, scores)[0],
+        "expected_left": forecast_right(reliability, scores)[0] if expected == expected else float("nan"),
         "next": len(scores[:NEXT]),
         "next_right": expected,
         "next_low": next_low,
@@ -296,6 +301,8 @@ def _advice(issue: str, count: int, forecast: tuple[float, float, float], answer
     if issue in NO_FAULTS:
         return f"{issue}: what is open has no label yet; `curate label` proposes some."
     expected, low, high = forecast
+    if expected != expected:
+        return f"{issue}: answer a few of the {count} worst first: its score is no probability before that."
     number = round(expected)
     errors = f"about {number} real error{'' if number == 1 else 's'} ({math.floor(low)} to {math.ceil(high)})"
     grounds = f"by {answers:,} answer{'' if answers == 1 else 's'}" if answers else "by the scores alone: no answer yet"

@@ -47,7 +47,8 @@ def detectors(
 
 def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
     agreed = _agreed(row) if row["answered"] else {"people agreed": "", "between": ""}
-    left = round(row["expected_left"]) if row["open"] and row["issue"] != "unlabelled" else ""
+    is_told = row["open"] and row["issue"] != "unlabelled" and row["expected_left"] == row["expected_left"]
+    left = round(row["expected_left"]) if is_told else ""
     return {"issue": row["issue"], "found": row["found"], "open": row["open"], **agreed, "expected left": left}
 
 

@@ -122,6 +122,8 @@ def test_when_to_stop():
     on = tabulate_detectors(table, table, [], ["label_error", "dark"])
     assert on["is_worth_it"].tolist() == [True, False] and on["advice"][1] == "dark: nothing is open."
     assert "is worth it: about 40 real errors" in on["advice"][0] and "no answer yet" in on["advice"][0]
+    dim = tabulate_detectors(findings([0.2] * 60, "dark"), findings([0.2] * 60, "dark"), []).iloc[0]
+    assert dim["is_worth_it"] and np.isnan(dim["next_right"]) and "answer a few of the 50 worst first" in dim["advice"]
     wrong = [decision(number, "keep", score=0.2) for number in range(100)]
     off = tabulate_detectors(table, table, wrong).iloc[0]
     assert not off["is_worth_it"] and "is no longer worth it" in off["advice"] and "by 100 answers" in off["advice"]
