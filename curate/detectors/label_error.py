@@ -16,6 +16,10 @@ from curate.detectors.outlier import FEWEST, compute_company
 DETECTOR = "label_error-v2"
 WRONG, BOTH, NEITHER = "wrong class", "several classes in view", "none of the classes"
 ACTIONS = {WRONG: "relabel", BOTH: "", NEITHER: "drop"}  # what is suggested; '' leaves it to a person
+# Chosen on the `random_label2` of CIFAR-10N's cats and dogs: a network that is told the fast model's opinion alone only
+# repeats it (average precision 0.644 instead of 0.661), and heard at half its weight it adds most (0.664).
+TRUSTED = 0.5  # weight of the label in what a network is taught
+HEARD = 0.5  # weight of a network's log-probabilities beside the fast model's
 CLEARLY = 0.75  # of the outlier threshold: in small sets ordinary pictures are near it too
 LOOKED_INTO = 200  # issues whose parts are looked at, worst first: about 8 s a hundred on two cores
 # On 40 photos of a cat beside a dog and 40 of one of them with the other's label, these find 80 % and 2 %.
@@ -185,7 +189,7 @@ def _learnable(evidence: Evidence, groups: np.ndarray) -> np.ndarray | None:
 
 
 def _heard_with(evidence: Evidence, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the fast model and of networks fine-tuned on what it holds for true, multiplied.
+    """Return the probabilities of the fast model and of networks fine-tuned on labels that it softened, multiplied.
 
     What a network learns of one sample comes from a model that had seen the label of another, so a trace of a label
     comes back to it over two models; what it is worth is measured with that trace in it.
@@ -196,12 +200,13 @@ def _heard_with(evidence: Evidence, probs: np.ndarray, labels: np.ndarray) -> np
     present, given = np.unique(labels[teaches], return_inverse=True)
     targets = np.full((len(labels), len(present)), np.nan)
     known = probs[teaches][:, present]
-    targets[teaches] = compute_label_posterior(given, known / known.sum(axis=1, keepdims=True))
+    said = np.eye(len(present))[given]
+    targets[teaches] = TRUSTED * said + (1 - TRUSTED) * known / known.sum(axis=1, keepdims=True)
     names = [evidence.spec.class_names[place] for place in present]
     deep = evidence.cross_fit(evidence.ids, targets, list(evidence.groups["group_id"]), names)
     places = np.full(len(labels), -1)
     places[teaches] = given
-    both = calibrate(deep + np.log(np.maximum(probs[:, present], 1e-6)), places)
+    both = calibrate(HEARD * deep + np.log(np.maximum(probs[:, present], 1e-6)), places)
     heard = probs.copy()
     rows = ~np.isnan(both[:, 0])
     heard[rows] = 0.0
