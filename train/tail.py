@@ -78,7 +78,7 @@ def _fill(
     fold_batch_norms(body)
     body = body.to(device=device, memory_format=torch.channels_last)
     rows: list[pd.DataFrame] = []
-    for part in track(batched(missing, BATCH), len(missing), "look"):
+    for part in track(batched(missing, BATCH), len(missing), "pictures"):
         pixels = torch.from_numpy(read_pixels(dataset, part, side, whole=True)).to(device).permute(0, 3, 1, 2)
         views = [_front(body, view, blocks, device) for view in (pixels, pixels.flip(3))]
         both = torch.stack(views, dim=1).to(torch.bfloat16).cpu().contiguous()
