@@ -159,7 +159,8 @@ def train_tail(tail: Tail, lesson: Lesson, recipe: Recipe, seed: int, device: to
     steps = max(1, len(lesson.ids) // recipe.batch)
     targets = torch.from_numpy(lesson.targets)
     with torch.random.fork_rng(devices=[]):
-        for epoch in track(range(done, recipe.epochs), recipe.epochs - done, f"train {checkpoint.parent.name[-1]}", unit="epochs"):
+        epochs = track(range(done, recipe.epochs), recipe.epochs - done, "deep", unit="epochs")
+        for epoch in epochs:
             at = [(epoch + step / steps) / recipe.epochs for step in range(steps)]
             rates = [recipe.learning_rate * one_cycle(share, 0.2) for share in at]
             train_epoch(tail, optimizer, lesson.seen, targets, recipe.batch, seed * 1_000 + epoch, rates)
