@@ -56,7 +56,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = scan.samples[["sample_id", "path"]].assign(
         issue="label_error", score=0.1, is_issue=True, group_id="", suggested_action="relabel", suggested_label=LABEL
     )
-    findings = shaped(rows.assign(evidence=f"near {HOSTILE[1]}", detector="test"), FINDINGS)
+    findings = shaped(rows.assign(evidence=f"near {HOSTILE[1]}", kind="", detector="test"), FINDINGS)
     write_table(dataset.cache / "findings.parquet", findings)
     write_json(dataset.reports / "comparison.json", comparison(scan.samples))
     return write_report(dataset, read_spec(dataset))
