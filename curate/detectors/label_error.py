@@ -44,7 +44,7 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     if probs is None or not len(scored):
         return findings_table(evidence.readable.iloc[:0], "label_error", DETECTOR, score=0.0, is_issue=False)
     # All classes that were learnt, also those that only people's decisions name: they may be what is right.
-    present = np.flatnonzero(np.nansum(probs, axis=0) > 0)
+    present = _learnt(probs)
     labels = np.searchsorted(present, evidence.given[scored])
     known = probs[scored][:, present]
     known = known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12)
@@ -80,9 +80,13 @@ def _scored_rows(evidence: Evidence) -> np.ndarray:
     probs = evidence.pred_probs
     if probs is None:
         return np.zeros(0, dtype=int)
-    learnt = np.flatnonzero(np.nansum(probs, axis=0) > 0)
     # The labels as given: what people decided since teaches the model, and answers the finding, but does not hide it.
-    return np.flatnonzero(np.isin(evidence.given, learnt) & ~np.isnan(probs[:, 0]))
+    return np.flatnonzero(np.isin(evidence.given, _learnt(probs)) & ~np.isnan(probs[:, 0]))
+
+
+def _learnt(probs: np.ndarray) -> np.ndarray:
+    """Return the numbers of the classes that the model knows."""
+    return np.flatnonzero(np.nansum(probs, axis=0) > 0)
 
 
 def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -> str:
@@ -155,7 +159,7 @@ def compute_pred_probs(evidence: Evidence) -> np.ndarray | None:
 
     Classes with fewer than two near-duplicate groups take no part: nothing of them is left to learn from when their
     one group is held out. With ``evidence.cross_fit`` the networks it trains are heard beside the fast model: they
-    learn what that one holds for true, and the two are multiplied.
+    learn from the labels as that one softens them, and the two are multiplied.
     """
     groups = pd.factorize(evidence.groups["group_id"])[0]
     labels = _learnable(evidence, groups)
@@ -195,8 +199,7 @@ def _heard_with(evidence: Evidence, probs: np.ndarray, labels: np.ndarray) -> np
     comes back to it over two models; what it is worth is measured with that trace in it.
     """
     assert evidence.cross_fit
-    learnt = np.flatnonzero(np.nansum(probs, axis=0) > 0)
-    teaches = np.isin(labels, learnt) & ~np.isnan(probs[:, 0])
+    teaches = np.isin(labels, _learnt(probs)) & ~np.isnan(probs[:, 0])
     present, given = np.unique(labels[teaches], return_inverse=True)
     targets = np.full((len(labels), len(present)), np.nan)
     known = probs[teaches][:, present]

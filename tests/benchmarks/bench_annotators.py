@@ -6,8 +6,6 @@ Run: python -m tests.benchmarks.bench_annotators --data FOLDER [--limit 600] [--
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from curate.init import init_dataset
 from curate.scan import read_scan, scan_dataset
 from curate.shares import compute_shares
 from curate.spec import Source, Spec, read_spec
-from tests.benchmarks.results import expect_data, markdown_table, write_section
+from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 COLUMNS = ("random_label1", "random_label2", "random_label3")
 CLASSES = ["cat", "dog"]
@@ -44,15 +42,6 @@ SKIPPED = [
     "odd_size",
     "grayscale",
 ]
-
-
-def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    place = os.environ.get("SPECURATE_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(place), help="the folder of cifar10n_catdog/, ...")
-    parser.add_argument("--limit", type=int, default=0, help="samples to use; then nothing is written to RESULTS.md")
-    parser.add_argument("--work", type=Path, help="a folder that keeps what is computed; default: a temporary one")
-    return parser.parse_args()
 
 
 @dataclass(frozen=True)
@@ -249,7 +238,7 @@ def tabulate_people(dataset: DatasetFolder, spec: Spec, voted: Voted) -> list[di
 
 
 def main() -> None:
-    arguments = read_arguments()
+    arguments = trial_parser(__doc__ or "").parse_args()
     expect_data(arguments.data / "cifar10n_catdog")
     with tempfile.TemporaryDirectory() as folder:
         work = arguments.work or Path(folder)

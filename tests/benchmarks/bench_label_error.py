@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import shutil
 import tempfile
 import time
@@ -36,7 +35,7 @@ from curate.detectors.label_error import find_label_errors
 from curate.init import Start, init_dataset
 from curate.scan import read_scan, scan_dataset
 from curate.spec import Audit, Spec, read_spec
-from tests.benchmarks.results import expect_data, markdown_table, write_section
+from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 from train.cross_fit import Recipe, cross_fit
 
 CLASSES = ["cat", "dog"]
@@ -58,7 +57,9 @@ class LabelSet:
 
 
 def main() -> None:
-    arguments = read_arguments()
+    parser = trial_parser(__doc__ or "")
+    parser.add_argument("--deep", action=argparse.BooleanOptionalAction, default=True, help="the deep mode too")
+    arguments = parser.parse_args()
     source = expect_data(arguments.data / "cifar10n_catdog")
     with tempfile.TemporaryDirectory() as temporary:
         dataset, spec, sets = prepare(source, arguments.work or Path(temporary), arguments.limit)
@@ -68,16 +69,6 @@ def main() -> None:
         print(body)
     else:
         write_section("Label errors on human noise", body)
-
-
-def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    place = os.environ.get("SPECURATE_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(place), help="the folder of cifar10n_catdog/, ...")
-    parser.add_argument("--limit", type=int, default=0, help="images to use; then nothing is written to RESULTS.md")
-    parser.add_argument("--work", type=Path, help="a folder that keeps what is computed; default: a temporary one")
-    parser.add_argument("--deep", action=argparse.BooleanOptionalAction, default=True, help="the deep mode too")
-    return parser.parse_args()
 
 
 def prepare(source: Path, work: Path, limit: int) -> tuple[DatasetFolder, Spec, list[LabelSet]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from curate.detectors.evidence import Evidence
 from curate.detectors.label_error import find_label_errors
 from curate.spec import Source, Spec
 from tests.benchmarks.bench_label_error import CLASSES, EMBEDDINGS, look_at, prepare
-from tests.benchmarks.results import expect_data, markdown_table, write_section
+from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 LABELS = "worse_label"
 SAMPLES = (10_000, 30_000, 100_000)
@@ -60,7 +59,9 @@ class Labelled:
 
 
 def main() -> None:
-    arguments = read_arguments()
+    parser = trial_parser(__doc__ or "")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(Case(**json.loads(arguments.one)))))
         return
@@ -75,16 +76,6 @@ def main() -> None:
         print(body)
     else:
         write_section("Label errors: time and memory", body)
-
-
-def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    place = os.environ.get("SPECURATE_DATA", "../shared/data")
-    parser.add_argument("--data", type=Path, default=Path(place), help="the folder of cifar10n_catdog/, ...")
-    parser.add_argument("--limit", type=int, default=0, help="samples at most; then nothing is written to RESULTS.md")
-    parser.add_argument("--work", type=Path, help="a folder that keeps what is computed; default: a temporary one")
-    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
-    return parser.parse_args()
 
 
 def write_base(source: Path, work: Path, folder: Path, limit: int) -> Path:

@@ -6,8 +6,6 @@ Run: python -m tests.benchmarks.bench_labelling --data FOLDER [--limit 600] [--w
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from curate.prototypes import centre_embeddings, compute_class_probs
 from curate.scan import scan_dataset
 from curate.spec import read_spec
 from curate.tables import VOTES
-from tests.benchmarks.results import expect_data, markdown_table, write_section
+from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 SEEDS = 10
 HELD = 500
@@ -154,11 +152,7 @@ def compare_voters(embeddings: np.ndarray, truth: np.ndarray, groups: np.ndarray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("SPECURATE_DATA", "../shared/data")))
-    parser.add_argument("--limit", type=int, default=0, help="so many photos; 0 for all, with near copies kept apart")
-    parser.add_argument("--work", type=Path, help="a folder that keeps the embeddings")
-    arguments = parser.parse_args()
+    arguments = trial_parser(__doc__ or "").parse_args()
     photos = expect_data(arguments.data / "photos")
     with tempfile.TemporaryDirectory() as folder:
         evidence = gather_photos(photos, arguments.work or Path(folder), arguments.limit)

@@ -32,10 +32,9 @@ from tests.benchmarks.bench_label_error import (
     by_us,
     look_at,
     prepare,
-    read_arguments,
     with_labels,
 )
-from tests.benchmarks.results import RESULTS, expect_data, markdown_table, write_section
+from tests.benchmarks.results import RESULTS, expect_data, markdown_table, trial_parser, write_section
 
 SETS = ("worse_label", "random_label1")
 SHARES = (0.02, 0.05, 0.1, 0.2)
@@ -61,7 +60,7 @@ class Study:
 
 
 def main() -> None:
-    arguments = read_arguments()
+    arguments = trial_parser(__doc__ or "").parse_args()
     source = expect_data(arguments.data / "cifar10n_catdog")
     held_out = expect_data(arguments.data / "cifar10_test_catdog")
     with tempfile.TemporaryDirectory() as temporary:

@@ -20,10 +20,22 @@ PACKAGES = ("torch", "cleanlab", "fiftyone", "pandas", "numpy", "pillow", "sciki
 
 def read_arguments(description: str) -> argparse.Namespace:
     """Return the arguments every benchmark takes: where the real images are."""
+    return _parser(description).parse_args()
+
+
+def trial_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of those and of what a long benchmark takes: how much of the data, and where its work is kept."""
+    parser = _parser(description)
+    parser.add_argument("--limit", type=int, default=0, help="samples to use; then nothing is written to RESULTS.md")
+    parser.add_argument("--work", type=Path, help="a folder that keeps what is computed; default: a temporary one")
+    return parser
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     place = os.environ.get("SPECURATE_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(place), help="the folder of photos/, webscrape/, ...")
-    return parser.parse_args()
+    return parser
 
 
 def expect_data(folder: Path) -> Path:
