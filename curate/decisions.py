@@ -7,16 +7,17 @@ decision back, and the log still says who thought what, when and why.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.log import append_events, read_events, rising_times
 
-Action = Literal["keep", "relabel", "drop", "merge", "undrop"]
+Action = Literal["keep", "relabel", "drop", "merge", "undrop", "undo"]
+# What can be said of a sample; `undo` is said of a decision.
 ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
 # Tools whose decisions take a machine's word in bulk: a person answers for them, but nothing is learnt from them.
 UNTAUGHT = ("policy", "label", "accept")
@@ -26,8 +27,9 @@ class Decision(BaseModel):
     """One event of the log.
 
     `finding` is the issue that it answers ('' when none); `before` is the label it replaces; `label` the new class for
-    `relabel` and `keep`, or the sample that stays for `merge`. `time` is UTC in ISO 8601 with microseconds. `score` and
-    `detector` are those of the finding when it was answered: what the ledger of the detectors is made of.
+    `relabel` and `keep`, the sample that stays for `merge`, or for `undo` the id of the decision that is taken back. `time` is UTC in ISO 8601 with microseconds, and is when
+    it was written; `answered` is when it was said, where that was elsewhere and earlier. `score` and `detector` are
+    those of the finding when it was answered: what the ledger of the detectors is made of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,10 +46,13 @@ class Decision(BaseModel):
     before: str = ""
     score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     detector: str | None = None
+    answered: str | None = None
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """Return the decisions in ``path``, ordered by time and id; none when there is no file.
+    """Return the decisions in ``path`` that stand, ordered by time and id; none when there is no file.
+
+    What an `undo` took back does not stand: it counts as never said, and only the file still tells of it.
 
     Half a line at the end is a write that was cut off and was never acknowledged: it is passed over.
 
@@ -62,13 +67,20 @@ def read_decisions(path: Path) -> list[Decision]:
 def _in_order(events: dict[int, Decision]) -> list[Decision]:
     # A line written by hand may have no id; two of those are two decisions.
     unique = {decision.id or number: decision for number, decision in events.items()}
-    return sorted(unique.values(), key=lambda decision: (decision.time, decision.id))
+    undone = {decision.label for decision in unique.values() if decision.action == "undo"}
+    standing = [one for one in unique.values() if one.action != "undo" and (not one.id or one.id not in undone)]
+    return sorted(standing, key=lambda decision: (decision.time, decision.id))
 
 
 def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision]:
     """Add ``decisions`` to the log, on disk when this returns; give each its id and a time later than all before it."""
     made = list(decisions)
-    return append_events(path, Decision, lambda events: _stamp(made, events))
+    return append_composed(path, lambda _: made)
+
+
+def append_composed(path: Path, compose: Callable[[list[Decision]], list[Decision]]) -> list[Decision]:
+    """Add what ``compose`` makes of the decisions that stand, while nobody else can add to the log; return that."""
+    return append_events(path, Decision, lambda events: _stamp(compose(_in_order(events)), events))
 
 
 def _stamp(decisions: list[Decision], events: dict[int, Decision]) -> list[Decision]:
@@ -89,26 +101,41 @@ def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:
     Columns ``sample_id, label, dropped, merged_into, decided_by``: the decided class ('' when the given one stands),
     whether the sample is left out, the sample it was merged into, and the id of the last decision that changed it.
     """
-    state: dict[str, dict[str, object]] = {}
+    said: dict[str, list[Decision]] = {}
     for decision in decisions:
-        row = state.setdefault(
-            decision.sample_id,
-            {"sample_id": decision.sample_id, "label": "", "dropped": False, "merged_into": "", "decided_by": ""},
-        )
-        row["decided_by"] = decision.id
-        if decision.action in ("relabel", "keep"):
-            row["label"] = decision.label or row["label"]
-        if decision.action in ("drop", "merge"):
-            row["dropped"] = True
-            row["merged_into"] = decision.label if decision.action == "merge" else ""
-        if decision.action in ("undrop", "relabel", "keep"):
-            row["dropped"], row["merged_into"] = False, ""
-    columns = ["sample_id", "label", "dropped", "merged_into", "decided_by"]
-    return (
-        pd.DataFrame(list(state.values()), columns=columns)
-        .astype({"dropped": bool})
-        .sort_values("sample_id", ignore_index=True)
-    )
+        said.setdefault(decision.sample_id, []).append(decision)
+    rows = [{"sample_id": sample_id, **fold_sample(mine)._asdict()} for sample_id, mine in said.items()]
+    columns = ["sample_id", *Folded._fields]
+    return pd.DataFrame(rows, columns=columns).astype({"dropped": bool}).sort_values("sample_id", ignore_index=True)
+
+
+class Folded(NamedTuple):
+    """What the decisions on one sample amount to; see `fold_decisions`."""
+
+    label: str = ""
+    dropped: bool = False
+    merged_into: str = ""
+    decided_by: str = ""
+
+
+def fold_sample(decisions: Iterable[Decision]) -> Folded:
+    """Return what the decisions on one sample, in their order, amount to.
+
+    >>> drop = Decision(actor="ann", tool="decide", sample_id="0" * 20, action="drop")
+    >>> fold_sample([drop]).dropped
+    True
+    """
+    folded = Folded()
+    for one in decisions:
+        if one.action in ("drop", "merge"):
+            merged_into = one.label if one.action == "merge" else ""
+            folded = folded._replace(dropped=True, merged_into=merged_into)
+        elif one.action == "undrop":
+            folded = folded._replace(dropped=False, merged_into="")
+        else:
+            folded = Folded(label=one.label or folded.label)
+        folded = folded._replace(decided_by=one.id)
+    return folded
 
 
 def decided_pairs(decisions: list[Decision]) -> set[tuple[str, str]]:

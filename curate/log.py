@@ -59,7 +59,8 @@ def append_events(path: Path, kind: type[Event], compose: Callable[[dict[int, Ev
 def rising_times(count: int, latest: str) -> list[str]:
     """Return ``count`` times from now on, later than ``latest`` ('' for none), in UTC with microseconds.
 
-    Times rise within a log even if the clock was set back, so that sorting by time is the order of writing.
+    Times rise within a log even if the clock was set back, so that sorting by time is the order of writing. Those of
+    one write follow each other by a microsecond, and no other does: so the log tells what was said at once.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def rising_times(count: int, latest: str) -> list[str]:
     now = datetime.now(timezone.utc)
     if latest:
         try:
-            now = max(now, datetime.fromisoformat(latest) + timedelta(microseconds=1))
+            now = max(now, datetime.fromisoformat(latest) + timedelta(microseconds=2))
         except (ValueError, TypeError, OverflowError):
             raise Problem(f"Expected times in UTC as in {now.isoformat()}, but the log holds {latest!r}.") from None
     return [(now + timedelta(microseconds=place)).isoformat(timespec="microseconds") for place in range(count)]
