@@ -6,6 +6,7 @@ wants them; not paths, times, or the machine. Building twice gives the same dige
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,7 +20,7 @@ from curate.files import Problem, making_folder, read_json, write_json
 from curate.scan import Scan, read_scan
 from curate.shares import DIGITS, compute_shares
 from curate.spec import Spec, spec_digest
-from curate.split import Assignment, assign_splits
+from curate.split import ANY, HASHED, NEVER, STRICTEST, Assignment, History, assign_splits
 from curate.tables import MANIFEST, SPLITS, read_parquet, read_table, shaped, write_table
 from curate.votes import by_people
 
@@ -113,13 +114,61 @@ def _shares(scan: Scan, manifest: pd.DataFrame, decisions: list, spec: Spec) -> 
 
 
 def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Assignment:
-    """Return the split of every readable sample: those of the version before stay where they were."""
+    """Return the split of every readable sample; those that an earlier version holds stay where they were.
+
+    Parameters
+    ----------
+    rows
+        What ``resolve_labels`` returns, with ``group_id``.
+    """
     readable = rows[rows["reason"] == ""].assign(label=lambda one: one["label"].where(one["excluded"] == "", ""))
+    made_by = {one.id: one.tool for one in read_decisions(dataset.decisions) if one.action == "relabel"}
+    readable["may_test"] = [MAY_TEST.get(made_by.get(one, ""), ANY) for one in readable["decided_by"]]
+    readable["pinned"] = pinned_splits(readable, spec)
+    return assign_splits(readable, spec.split, read_history(dataset, spec, set(readable["sample_id"])))
+
+
+# A policy looks away from what lies in test, so what it relabelled stays out. Proposals are accepted outside of test
+# unless a person asks for more, and the place of what has no label yet is that of the hash.
+MAY_TEST = {"policy": NEVER, "label": HASHED}
+
+
+def pinned_splits(rows: pd.DataFrame, spec: Spec) -> list[str]:
+    """Return the split that the spec's ``split: pinned:`` states for each row, '' for none; of several the strictest.
+
+    A pin is a sample id (or 6 or more digits of its start), a path, or a pattern of paths.
+    """
+    pins = [(split, pin) for split in STRICTEST for pin in spec.split.pinned.get(split, [])]  # type: ignore[call-overload]
+    pairs = zip(rows["sample_id"], rows["path"], strict=True)
+    return [next((split for split, pin in pins if is_pinned(pin, *pair)), "") for pair in pairs]
+
+
+def is_pinned(pin: str, sample_id: str, path: str) -> bool:
+    """Return whether ``pin`` means a sample.
+
+    >>> is_pinned("exam/*", "0" * 20, "exam/1.jpg"), is_pinned("000000", "0" * 20, "a.jpg")
+    (True, True)
+    """
+    return fnmatch.fnmatchcase(path, pin) or (len(pin) >= 6 and sample_id.startswith(pin))
+
+
+def read_history(dataset: DatasetFolder, spec: Spec, sample_ids: set[str]) -> History:
+    """Return where ``sample_ids`` were: in the current version, else in the latest that held them, and in the lock."""
+    lock = read_json(dataset.lock) if dataset.lock.is_file() else None
+    pins = None if lock is None else lock.get("splits", {})
     current = current_version(dataset)
-    before = read_manifest(dataset, current) if current else None
-    old = {} if before is None else dict(zip(before["sample_id"], before["split"], strict=True))
-    pins = read_json(dataset.lock).get("splits", {}) if dataset.lock.is_file() else {}
-    return assign_splits(readable, spec.split, pins, old)
+    if not current:
+        exam = {one for one, where in (pins or {}).items() if where == "test"}
+        return History(None, pins, exam if spec.split.locked and lock and lock.get("locked") else None)
+    old: dict[str, str] = {}
+    for version in dict.fromkeys([current, *reversed(numbered(dataset.versions, "v"))]):
+        path = dataset.versions / version / "manifest.parquet"
+        rows = read_parquet(path, columns=["sample_id", "split"])
+        old = dict(zip(rows["sample_id"], rows["split"], strict=True)) | old
+        if sample_ids <= old.keys():
+            break
+    exam = {one for one, where in ((pins or {}) | old).items() if where == "test"}
+    return History(old, pins, exam if spec.split.locked and exam else None)
 
 
 def version_digest(manifest: pd.DataFrame, spec: Spec, shares: pd.DataFrame | None = None) -> str:
@@ -248,12 +297,14 @@ def _write_version(
 def _write_lock(
     dataset: DatasetFolder, record: dict[str, Any], places: Assignment, spec: Spec, decisions: list
 ) -> None:
-    lock = {
+    lock: dict[str, Any] = {
         "spec": spec_digest(spec),
         "sources": record["sources_digest"],
         "decisions": decisions_digest(decisions),
         "version": {"id": record["id"], "digest": record["digest"]},
         "splits": places.pins,
     }
+    if spec.split.locked:
+        lock["locked"] = True
     if not dataset.lock.is_file() or read_json(dataset.lock) != lock:
         write_json(dataset.lock, lock)

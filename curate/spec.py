@@ -50,7 +50,11 @@ class Split(Part):
     val: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
     seed: int = 0
-    use_given: bool = Field(True, description="keep the split that a CSV source states")
+    use_given: bool = Field(True, description="keep the split that a CSV source or a folder states")
+    locked: bool = Field(False, description="the test set stays as it is: only copies of what is in it come to it")
+    pinned: dict[Literal["train", "val", "test"], list[str]] = Field(
+        {}, description="split -> sample ids, paths, or patterns as in 'exam/*', that belong there"
+    )
 
     @model_validator(mode="after")
     def shares_add_up(self) -> Split:
@@ -212,7 +216,7 @@ def spec_digest(spec: Spec) -> str:
     meaning = {
         "classes": {name: " ".join(text.split()) for name, text in spec.classes.items()},
         "images": spec.images.model_dump(),
-        "split": spec.split.model_dump(),
+        "split": spec.split.model_dump(include={"train", "val", "test", "seed", "use_given"}),
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 

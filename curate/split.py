@@ -1,61 +1,105 @@
-"""Samples to train, val and test: near copies together, old samples where they were, shares met by a keyed hash.
+"""Samples to train, val and test: near copies together, old samples where they were, shares met class by class.
 
-A group's place is the hash of its smallest sample id, so it depends on nothing but the content and the spec's seed.
-Where history must win over the hash (a group grew, a class had no test sample) ``dataset.lock`` pins the place.
+Each sample may *claim* a place: the locked test set, a pin of the spec, the split its source states, where an earlier
+version or ``dataset.lock`` had it, in this order. A group goes to the strictest claim of its members: who was tested on
+must never be trained on. Groups that claim nothing are new. They are taken in the order of a keyed hash of their
+smallest sample id and fill what each class lacks of test, then of val; the rest is train. So the hash decides who, the
+shares decide how many, and neither the order of arrival nor the machine matters.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from curate.spec import Split
 from curate.tables import SPLITS
 
-STRICTEST = ("test", "val", "train")  # who was tested on must never be trained on
+STRICTEST = ("test", "val", "train")
+NEED = ("train", "test", "val")  # what a class can least do without comes first
+PLACES = ["sample_id", "group_id", "split", "rule", "by", "position"]
+# Who may come to a new place in test: anybody; who the hash puts there; nobody.
+ANY, HASHED, NEVER = "any", "hashed", "never"
+
+
+@dataclass(frozen=True)
+class History:
+    """What a build knows of those before.
+
+    `old` are splits by sample_id from the versions, None where no version is on disk; `pins` those of ``dataset.lock``,
+    None where there is none; `exam` the samples of a locked test set, None while it is open.
+    """
+
+    old: Mapping[str, str] | None = None
+    pins: Mapping[str, str] | None = None
+    exam: Set[str] | None = None
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` by sample_id, `pins` where it is not what the hash says, `moved` samples with the reason."""
+    """`split` by sample_id, `pins` for the lock, `moved` samples with the reason, and why each is where it is.
+
+    `places` has the columns ``PLACES``. `rule` is what decided: locked, pinned, given, before, lock, hash (new, and
+    where the hash falls), share (new, moved from there to meet the shares) or needed (new, and its class had none
+    there). `by` is the sample whose claim it was, '' for new ones; `position` is the hash of its group, 0..1.
+    """
 
     split: pd.Series
     pins: dict[str, str]
     moved: dict[str, str]
+    places: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PLACES))
 
 
-def assign_splits(
-    samples: pd.DataFrame, recipe: Split, pins: Mapping[str, str] | None = None, old: Mapping[str, str] | None = None
-) -> Assignment:
+@dataclass(frozen=True)
+class _Claim:
+    split: str
+    rule: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Near copies: their ids, sorted, and how many of each class; ``''`` is no class and not counted."""
+
+    name: str
+    members: list[str]
+    labels: Counter[str]
+    position: float
+    may_test: str
+
+
+def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None = None) -> Assignment:
     """Return the split of every sample.
 
     Parameters
     ----------
     samples
-        Columns ``sample_id, group_id, label, given_split``; label '' for samples that no class needs.
-    pins, old
-        Splits by sample_id, from ``dataset.lock`` and from the version before.
+        Columns ``sample_id, group_id, label, given_split``; label '' for samples that no class needs. Optional:
+        ``pinned`` (the split the spec pins it to, or ''), ``may_test`` (any, hashed or never: whether a sample whose
+        label a machine made may come to test) and ``path`` (for the sentences).
 
-    A group goes where its source says, else where its oldest members were, else where the lock says, else where the
-    hash falls. Of several claims the strictest wins: test, then val, then train.
+    Without a version on disk the lock alone cannot tell new samples from old ones that lie where the hash falls. Then
+    all of these stay there, and shares are not corrected: an old sample could be moved.
     """
-    groups: dict[str, list[str]] = {}
-    for name, one in sorted(zip(samples["group_id"], samples["sample_id"], strict=True)):
-        groups.setdefault(name, []).append(one)
-    given = _given(samples) if recipe.use_given else {}
-    hashed = {name: hash_split(min(members), recipe) for name, members in groups.items()}
-    claims = (given, old or {}, pins or {})
-    claimed = {name: _claim(members, claims) for name, members in groups.items()}
-    placed = {name: claimed[name] or hashed[name] for name in groups}
-    free = {name for name in groups if not claimed[name]}
-    _fill_empty(placed, free, groups, samples, recipe)
-    split = pd.Series({one: placed[name] for name, members in groups.items() for one in members}, dtype="str")
-    group_of = dict(zip(samples["sample_id"], samples["group_id"], strict=True))
-    kept = {one: where for one, where in split.items() if where != hashed[group_of[one]] and one not in given}
-    return Assignment(split.sort_index(), kept, _moves(split, given, old or {}))
+    history = history or History()
+    groups = _gather_groups(samples, recipe)
+    claims = _claims(samples, recipe, history)
+    placed = {name: _strictest(group.members, claims) for name, group in groups.items()}
+    free = {name: group for name, group in groups.items() if name not in placed or placed[name] is None}
+    hashed = {name: _hash_place(group, recipe, history.exam is not None) for name, group in groups.items()}
+    final = {name: claim for name, claim in placed.items() if claim is not None}
+    final.update({name: _Claim(hashed[name], "hash") for name in free})
+    if history.pins is None or history.old is not None:
+        counted = {name: group for name, group in free.items() if +group.labels}
+        _share_out(final, counted, groups, recipe, history.exam is not None)
+    for name in free:
+        if final[name].rule == "share" and final[name].split == hashed[name]:
+            final[name] = _Claim(hashed[name], "hash")
+    return _assignment(samples, groups, final, claims, history, recipe)
 
 
 def hash_split(key: str, recipe: Split) -> str:
@@ -70,44 +114,209 @@ def position(key: str, seed: int) -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def _given(samples: pd.DataFrame) -> dict[str, str]:
-    rows = samples[samples["given_split"].isin(SPLITS)]
-    return dict(zip(rows["sample_id"], rows["given_split"], strict=True))
+def _column(samples: pd.DataFrame, name: str, otherwise: str = "") -> list[str]:
+    return list(samples[name]) if name in samples else [otherwise] * len(samples)
 
 
-def _claim(members: list[str], claims: tuple[Mapping[str, str], ...]) -> str:
-    for claim in claims:
-        places = {claim[one] for one in members if one in claim}
-        if places:
-            return min(places, key=STRICTEST.index)
-    return ""
+def _gather_groups(samples: pd.DataFrame, recipe: Split) -> dict[str, _Group]:
+    label = dict(zip(samples["sample_id"], samples["label"], strict=True))
+    may_test = dict(zip(samples["sample_id"], _column(samples, "may_test", ANY), strict=True))
+    members: dict[str, list[str]] = {}
+    for name, one in sorted(zip(samples["group_id"], samples["sample_id"], strict=True)):
+        members.setdefault(name, []).append(one)
+    return {
+        name: _Group(
+            name,
+            ids,
+            Counter(label[one] for one in ids if label[one]),
+            position(ids[0], recipe.seed),
+            max((may_test[one] for one in ids), key=(ANY, HASHED, NEVER).index),
+        )
+        for name, ids in members.items()
+    }
 
 
-def _fill_empty(
-    placed: dict[str, str], free: set[str], groups: dict[str, list[str]], samples: pd.DataFrame, recipe: Split
+def _claims(samples: pd.DataFrame, recipe: Split, history: History) -> dict[str, _Claim]:
+    """Return the place that each sample claims for itself; new ones claim none."""
+    exam, old, pins = history.exam, history.old or {}, history.pins or {}
+    claims = {}
+    columns = (samples["sample_id"], _column(samples, "pinned"), samples["given_split"])
+    for one, pinned, given in zip(*columns, strict=True):
+        stated = {"pinned": pinned, "given": given if recipe.use_given and given in SPLITS else ""}
+        known = {**stated, "before": old.get(one, ""), "lock": pins.get(one, "")}
+        rule = next((rule for rule, where in known.items() if where), "")
+        if exam is not None and one in exam:
+            claims[one] = _Claim("test", "locked", one)
+        elif rule and exam is not None and known[rule] == "test":
+            claims[one] = _Claim("val", "locked", one)  # held out, as stated, but not of the exam
+        elif rule:
+            claims[one] = _Claim(known[rule], rule, one)
+    return claims
+
+
+def _strictest(members: list[str], claims: Mapping[str, _Claim]) -> _Claim | None:
+    made = [claims[one] for one in members if one in claims]
+    return min(made, key=lambda claim: STRICTEST.index(claim.split)) if made else None
+
+
+def _hash_place(group: _Group, recipe: Split, is_locked: bool) -> str:
+    place = hash_split(group.members[0], recipe)
+    return "train" if place == "test" and (is_locked or group.may_test == NEVER) else place
+
+
+def _share_out(
+    final: dict[str, _Claim], free: Mapping[str, _Group], groups: Mapping[str, _Group], recipe: Split, is_locked: bool
 ) -> None:
-    """Let a class that the hash left without any train, test or val sample have one, in this order of need.
+    """Give each of the ``free`` groups its place: test where its classes lack that, else val, else train.
 
-    It is the group whose hash came nearest. Only groups that nothing claims move, and only a lesser need is emptied:
-    a class that nothing can be learned of is no use in the others.
+    A group is taken where it brings the counts of its classes nearer to what is wanted (by their squares), so that each
+    is met to within half of a group. A label that a machine made fills no test split: such groups stay where the hash
+    puts them, and no test samples are wanted for them.
     """
-    shares = {"train": recipe.train, "test": recipe.test, "val": recipe.val}
-    for _, rows in samples[samples["label"] != ""].groupby("label", sort=True):
-        names = sorted(set(rows["group_id"]), key=lambda name: position(min(groups[name]), recipe.seed))
-        for wanted, share in shares.items():
-            places = [placed[name] for name in names]
-            lesser = {"train": ("val", "test"), "test": ("val",), "val": ()}[wanted]
-            donors = [
-                name for name in names if name in free and (places.count(placed[name]) > 1 or placed[name] in lesser)
-            ]
-            if share and donors and wanted not in places:
-                placed[donors[-1 if wanted == "train" else 0]] = wanted
+    movable = {name: group for name, group in free.items() if group.may_test == ANY}
+    lacking = {split: _wanted(groups, recipe, split, final, is_locked) for split in ("test", "val")}
+    for name, group in groups.items():
+        if name not in movable:
+            _take(lacking.get(final[name].split), group.labels)
+    for name in sorted(movable, key=lambda name: (movable[name].position, name)):
+        labels = movable[name].labels
+        gains = {split: _gain(labels, lacks) for split, lacks in lacking.items()}
+        where = next((split for split, gain in gains.items() if gain > 0), "train")
+        final[name] = _Claim(where, "share")
+        _take(lacking.get(where), labels)
+    _fill_needed(final, movable, groups, recipe, is_locked)
 
 
-def _moves(split: pd.Series, given: Mapping[str, str], old: Mapping[str, str]) -> dict[str, str]:
-    moved = {}
-    for one, where in split.items():
-        before = given.get(one) or old.get(one)
-        if before and before != where:
-            moved[one] = f"{before} -> {where}: a near copy of it is in {where}"
+def _wanted(
+    groups: Mapping[str, _Group], recipe: Split, split: str, final: Mapping[str, _Claim], is_locked: bool
+) -> dict[str, float]:
+    """Return how many samples of each class ``split`` is to have: its share, but one where there are groups enough."""
+    share, least = (recipe.test, 2) if split == "test" else (recipe.val, 3)
+    if not share or (split == "test" and is_locked):
+        return {}
+    sizes: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    for name, group in groups.items():
+        if split == "val" or group.may_test == ANY or final[name].split == "test":
+            sizes.update(group.labels)
+            places.update(group.labels.keys())
+    return {label: max(share * size, float(places[label] >= least)) for label, size in sizes.items()}
+
+
+def _take(lacking: dict[str, float] | None, labels: Counter[str]) -> None:
+    for label, size in labels.items() if lacking else ():
+        lacking[label] = lacking.get(label, 0.0) - size
+
+
+def _gain(labels: Counter[str], lacking: Mapping[str, float]) -> float:
+    """Return how much nearer the counts come, by their squares: ``sum of d^2 - (d - s)^2`` over the classes."""
+    return round(sum(size * (2 * lacking.get(label, 0.0) - size) for label, size in labels.items()), 6)
+
+
+def _fill_needed(
+    final: dict[str, _Claim],
+    movable: Mapping[str, _Group],
+    groups: Mapping[str, _Group],
+    recipe: Split,
+    is_locked: bool,
+) -> None:
+    """Give a class without any train, test or val sample the smallest new group of it that can be spared elsewhere."""
+    held: dict[tuple[str, str], set[str]] = {}  # split, class -> groups
+    of_class: dict[str, list[_Group]] = {}  # class -> the groups that may go elsewhere
+    for name, group in groups.items():
+        for label in group.labels:
+            held.setdefault((final[name].split, label), set()).add(name)
+            if name in movable:
+                of_class.setdefault(label, []).append(group)
+    shares = {"train": recipe.train, "test": 0.0 if is_locked else recipe.test, "val": recipe.val}
+    for label in sorted(of_class):
+        for wanted in NEED:
+            if not shares[wanted] or held.get((wanted, label)):
+                continue
+            spare = [one for one in of_class[label] if _can_spare(one, wanted, final, held)]
+            if spare:
+                chosen = min(spare, key=lambda one: (len(one.members), _distance(one, wanted), one.name))
+                for other in chosen.labels:
+                    held[final[chosen.name].split, other].discard(chosen.name)
+                    held.setdefault((wanted, other), set()).add(chosen.name)
+                final[chosen.name] = _Claim(wanted, "needed")
+
+
+def _can_spare(
+    group: _Group, wanted: str, final: Mapping[str, _Claim], held: Mapping[tuple[str, str], set[str]]
+) -> bool:
+    """Return whether ``group`` may go to ``wanted``: only what is needed less there is left without a class."""
+    where = final[group.name].split
+    is_lesser = NEED.index(where) > NEED.index(wanted)
+    emptied = any(len(held[where, label]) == 1 for label in group.labels)
+    return where != wanted and (is_lesser or not emptied)
+
+
+def _distance(group: _Group, wanted: str) -> float:
+    return -group.position if wanted == "train" else group.position
+
+
+def _assignment(
+    samples: pd.DataFrame,
+    groups: Mapping[str, _Group],
+    final: Mapping[str, _Claim],
+    claims: Mapping[str, _Claim],
+    history: History,
+    recipe: Split,
+) -> Assignment:
+    rows = sorted((one, name) for name, group in groups.items() for one in group.members)
+    places = pd.DataFrame(
+        [(one, name, final[name].split, final[name].rule, final[name].by, groups[name].position) for one, name in rows],
+        columns=PLACES,
+    )
+    split = pd.Series(dict(zip(places["sample_id"], places["split"], strict=True)), dtype="str")
+    pins = _pins(groups, final, claims, recipe)
+    if recipe.locked:  # the lock alone then says what the test set is
+        pins = dict(sorted({**pins, **{one: "test" for one, where in split.items() if where == "test"}}.items()))
+    return Assignment(split, pins, _moves(samples, final, claims, history, recipe), places)
+
+
+def _pins(
+    groups: Mapping[str, _Group], final: Mapping[str, _Claim], claims: Mapping[str, _Claim], recipe: Split
+) -> dict[str, str]:
+    """Return the places that neither the hash nor the statements of spec and sources would give again."""
+    pins = {}
+    for name, group in groups.items():
+        stated = {one: claims[one] for one in group.members if one in claims and claims[one].rule in STATED}
+        again = _strictest(group.members, stated)
+        place = again.split if again else hash_split(group.members[0], recipe)
+        if place != final[name].split:
+            pins.update({one: final[name].split for one in group.members if one not in stated})
+    return dict(sorted(pins.items()))
+
+
+STATED = ("pinned", "given")
+
+
+def _moves(
+    samples: pd.DataFrame,
+    final: Mapping[str, _Claim],
+    claims: Mapping[str, _Claim],
+    history: History,
+    recipe: Split,
+) -> dict[str, str]:
+    """Return a sentence for each sample that is not where it was before, or not where it was stated to be."""
+    name_of = dict(zip(samples["sample_id"], _column(samples, "path"), strict=True))
+    old, moved = history.old or history.pins or {}, {}
+    columns = (samples["sample_id"], samples["group_id"], _column(samples, "pinned"), samples["given_split"])
+    for one, group, pinned, given in sorted(zip(*columns, strict=True)):
+        stated = pinned or (given if recipe.use_given and given in SPLITS else "")
+        claim, place = claims.get(one), final[group]
+        before = old.get(one) if stated in ("", place.split) else stated
+        if before and before != place.split:
+            why = _why_moved(claim, place, stated, name_of.get(place.by) or place.by)
+            moved[one] = f"{before} -> {place.split}: {why}"
     return moved
+
+
+def _why_moved(claim: _Claim | None, place: _Claim, stated: str, copy: str) -> str:
+    if claim is None or claim.split != place.split:
+        return f"its near copy {copy} is in {place.split}"
+    if claim.rule == "locked":
+        return "the test set is locked" + (", so it is held out in val" if place.split == "val" else "")
+    return f"{'dataset.yaml' if claim.rule == 'pinned' else 'its source'} states {stated} now"

@@ -144,11 +144,7 @@ def test_acceptance_leaves_the_exam_to_people(make_set) -> None:
 
 def test_what_is_accepted_never_fills_an_empty_exam(make_set) -> None:
     dataset, spec = make_set(2)
-    propose_labels(dataset, spec)
-    with pytest.raises(Problem, match="square would get an accepted one"):  # no square of a person's is in test yet
-        accept_proposals(dataset, spec, 0.5)
-    assert read_decisions(dataset.decisions) == []
-    build_version(dataset, spec)
+    propose_labels(dataset, spec)  # no version yet: the first build finds a place in test for what a person labelled
     made = {one.sample_id for one in accept_proposals(dataset, spec, 0.5).decisions}
     manifest = build_version(dataset, spec).manifest
     tested = manifest[manifest["split"] == "test"]
