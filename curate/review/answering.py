@@ -1,0 +1,215 @@
+"""What a reviewer says of samples to decisions: checked against the log as it is now, and on disk when said.
+
+Nothing here knows FiftyOne. An `Answering` keeps what the audit and the scan left behind in memory and reads it again
+when a file changed; the log is read under its lock for each answer: other reviewers and `git pull` write it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from curate.dataset import DatasetFolder
+from curate.decide import current_user
+from curate.decisions import Decision, append_composed
+from curate.files import Problem
+from curate.review.desk import ANSWERS, TOOL, Answer, Desk, Evidence, State, read_evidence
+
+AT_ONCE = timedelta(microseconds=1)  # between the decisions of one write
+TABLES = ("samples", "locations", "votes", "consensus", "findings", "groups")  # of the cache
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of an answer: the decisions written, why samples were passed over, and how samples stand now.
+
+    `states` holds all samples that an answer may have changed: a copy that is merged leaves another without copies.
+    """
+
+    decisions: list[Decision] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+
+
+class Answering:
+    """Takes answers for one dataset; keeps the evidence between them."""
+
+    def __init__(self, dataset: DatasetFolder) -> None:
+        self.dataset = dataset
+        self._stamp: object = None
+        self._evidence: Evidence | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence as it is on disk now; read again only when a file of it changed."""
+        stamp = _stamp_of(self.dataset)
+        if self._evidence is None or stamp != self._stamp:
+            self._evidence, self._stamp = read_evidence(self.dataset), stamp
+        return self._evidence
+
+    def answer(
+        self,
+        sample_ids: Sequence[str],
+        answer: Answer,
+        *,
+        label: str = "",
+        issue: str = "",
+        reason: str = "",
+        reviewer: str | None = None,
+        shown: Mapping[str, Sequence[str]] | None = None,
+    ) -> Answered:
+        """Write what ``answer`` means for each sample to the log, and return what became of it.
+
+        Saying the same again adds nothing. A finding that somebody else answered otherwise, after it was shown to this
+        reviewer as open, is left as it is and told in ``refused``.
+
+        Parameters
+        ----------
+        answer
+            ``accept`` takes the suggestion of the worst finding that makes one; ``keep`` says that nothing is wrong;
+            ``keep_this_copy`` merges the other copies of its group into the sample; ``not_copies`` says that the group
+            is none.
+        issue
+            The finding that is answered; when '', all that are open, or the one that asks for such an answer.
+        reviewer
+            The login name when None.
+        shown
+            The issues that the reviewer saw as open, by sample; when None, those that are open now, else all.
+
+        Raises
+        ------
+        Problem
+            When the answer, the class or a sample is unknown.
+        """
+        evidence = self.evidence
+        _expect_answer(evidence, sample_ids, answer, label, self.dataset)
+        told: list[Desk] = []
+
+        def compose(decisions: list[Decision]) -> list[Decision]:
+            desk = Desk(evidence, decisions, reviewer or current_user(), reason, shown)
+            for sample_id in dict.fromkeys(sample_ids):
+                desk.take(sample_id, answer, label, issue)
+            told.append(desk)
+            return desk.made
+
+        made = append_composed(self.dataset.decisions, compose)
+        return Answered(made, told[0].refused, told[0].states(sample_ids))
+
+    def undo(self, reviewer: str | None = None) -> Answered:
+        """Take back all that the reviewer said with their last answer that stands, so that it counts as never said."""
+        actor = reviewer or current_user()
+        told: list[Desk] = []
+
+        def compose(decisions: list[Decision]) -> list[Decision]:
+            last = last_answer(decisions, actor)
+            ids = {one.id for one in last}
+            desk = Desk(self.evidence, [one for one in decisions if one.id not in ids], actor)
+            told.append(desk)
+            return [_undo_of(one, actor) for one in last]
+
+        made = append_composed(self.dataset.decisions, compose)
+        return Answered(made, {}, told[0].states([one.sample_id for one in made]))
+
+    def note(self, sample_ids: Sequence[str], text: str, reviewer: str | None = None) -> Answered:
+        """Give the reviewer's last decision on each sample a reason: it is said again, with ``text``."""
+        actor, evidence = reviewer or current_user(), self.evidence
+        refused: dict[str, str] = {}
+
+        def compose(decisions: list[Decision]) -> list[Decision]:
+            own = {one.sample_id: one for one in decisions if one.actor == actor}
+            for sample_id in set(sample_ids) - set(own):
+                name = evidence.path.get(sample_id, sample_id)
+                refused[sample_id] = f"{name}: a note is the reason of a decision, and you made none yet. Answer first."
+            noted = [own[one] for one in dict.fromkeys(sample_ids) if one in own and own[one].reason != text]
+            return [one.model_copy(update={"reason": text, "tool": TOOL}) for one in noted]
+
+        return Answered(append_composed(self.dataset.decisions, compose), refused)
+
+
+def answer_samples(
+    dataset: DatasetFolder,
+    sample_ids: Sequence[str],
+    answer: Answer,
+    *,
+    label: str = "",
+    issue: str = "",
+    reason: str = "",
+    reviewer: str | None = None,
+) -> list[Decision]:
+    """Write one answer and return its decisions: `Answering.answer` without anything kept in memory.
+
+    Raises
+    ------
+    Problem
+        When a sample was passed over; what could be written was.
+    """
+    taken = Answering(dataset)
+    answered = taken.answer(sample_ids, answer, label=label, issue=issue, reason=reason, reviewer=reviewer)
+    if answered.refused:
+        raise Problem(tell_refused(answered.refused))
+    return answered.decisions
+
+
+def tell_refused(refused: Mapping[str, str]) -> str:
+    """Return one sentence a sample that was passed over: the first three, and how many there are.
+
+    >>> tell_refused({"a": "A is gone.", "b": "B is gone."})
+    'A is gone. B is gone.'
+    """
+    sentences = list(refused.values())
+    more = f" And {len(sentences) - 3:,} more." if len(sentences) > 3 else ""
+    return " ".join(sentences[:3]) + more
+
+
+def last_answer(decisions: Iterable[Decision], actor: str) -> list[Decision]:
+    """Return the decisions of the last write of ``actor`` in the App: those whose times follow without a gap."""
+    own = [one for one in decisions if one.actor == actor and one.tool == TOOL]
+    start = len(own) - 1
+    while start > 0 and _time(own[start]) - _time(own[start - 1]) == AT_ONCE:
+        start -= 1
+    return own[max(start, 0) :]
+
+
+def _expect_answer(
+    evidence: Evidence, sample_ids: Iterable[str], answer: str, label: str, dataset: DatasetFolder
+) -> None:
+    if answer not in ANSWERS:
+        raise Problem(f"Expected an answer ({', '.join(ANSWERS)}), found {answer!r}.")
+    if answer == "relabel" and label not in evidence.spec.classes:
+        classes = ", ".join(evidence.spec.classes)
+        raise Problem(f"Expected a class of {dataset.spec} ({classes}), found {label or 'none'!r}.")
+    if unknown := [one for one in sample_ids if one not in evidence.path]:
+        named = ", ".join(unknown[:3])
+        raise Problem(f"Expected samples of {dataset.path}, but {len(unknown)} are not in its last scan ({named}).")
+
+
+def _undo_of(decision: Decision, actor: str) -> Decision:
+    return Decision(
+        actor=actor,
+        tool=TOOL,
+        sample_id=decision.sample_id,
+        action="undo",
+        label=decision.id,
+        finding=decision.finding,
+        score=decision.score,
+        detector=decision.detector,
+    )
+
+
+def _time(decision: Decision) -> datetime:
+    return datetime.fromisoformat(decision.time)
+
+
+def _stamp_of(dataset: DatasetFolder) -> object:
+    files = [dataset.spec, dataset.votes, *(dataset.cache / f"{name}.parquet" for name in TABLES)]
+    return [_stamp_of_file(file) for file in files]
+
+
+def _stamp_of_file(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size
