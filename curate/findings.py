@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from curate.dataset import DatasetFolder
-from curate.decisions import decided_pairs, fold_decisions, read_decisions
+from curate.decisions import Decision, decided_pairs, fold_decisions, read_decisions
 from curate.tables import FINDINGS, read_table
 
 LABEL_ISSUES = ("label_error", "label_conflict", "unlabelled")
@@ -31,12 +31,17 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     table = table[table["is_issue"]]  # at once: most of the scored rows passed
     decisions = read_decisions(dataset.decisions)
     # A person who stated the label of a sample has answered whatever a detector asks about it.
-    stated = {one.sample_id for one in decisions if one.action in ("relabel", "keep")}
+    stated = {one.sample_id for one in decisions if states_label(one)}
     answered = decided_pairs(decisions) | {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
     pairs = zip(table["sample_id"], table["issue"], strict=True)
     waiting = pd.Series([pair not in answered and pair[0] not in gone for pair in pairs], table.index, dtype=bool)
     return table[waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
+
+
+def states_label(decision: Decision) -> bool:
+    """Return whether ``decision`` says what the sample's label is; to keep a dark picture need not."""
+    return decision.action == "relabel" or (decision.action == "keep" and bool(decision.label or not decision.finding))
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

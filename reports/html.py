@@ -74,7 +74,7 @@ def render_report(story: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> 
     pictures = {sample_id: f"p{number}" for number, sample_id in enumerate(sorted(thumbnails))}
     sources = {pictures[sample_id]: data_uri(content) for sample_id, content in sorted(thumbnails.items())}
     sections = {name: title for name, title in SECTIONS.items() if name != "truth" or story["planted_truth"]}
-    template = _environment().get_template("report.html.j2")
+    template = open_templates().get_template("report.html.j2")
     return template.render(story, pictures=pictures, sources=sources, sections=sections)
 
 
@@ -88,7 +88,8 @@ def data_uri(content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _environment() -> jinja2.Environment:
+def open_templates() -> jinja2.Environment:
+    """Return the templates of all pages: what they are given is escaped, and nothing may be missing."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports", "templates"),
         autoescape=True,

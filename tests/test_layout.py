@@ -38,6 +38,7 @@ HOMES = {
     "fiftyone": ("curate/review/",),
     "jinja2": ("reports/",),
     "pydantic": (
+        "curate/answers.py",
         "curate/decisions.py",
         "curate/exchange/check.py",
         "curate/log.py",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe, deep_evidence
-from curate.commands.show import print_entries, print_json, print_table, say, warn
+from curate.commands.show import counted, print_entries, print_json, print_table, say, warn
 from curate.dataset import open_dataset, working_on
 from curate.files import Problem
+
+if TYPE_CHECKING:
+    from curate.answers import Applied
 
 
 def scan(
@@ -154,20 +157,32 @@ def decide(
     accept: Annotated[str, typer.Option(metavar="ISSUE", help="Accept the suggestions of this issue.")] = "",
     max_score: Annotated[float, typer.Option(min=0, max=1, help="With --accept: only up to this score.")] = 1.0,
     reason: Annotated[str, typer.Option(help="Why, for the log.")] = "",
+    answers: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Apply the answers of `curate review --html`.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="With --from: apply what can stand although other lines cannot.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Apply the spec's policy; or accept an issue's suggestions; or decide one sample by hand.
+    """Apply the spec's policy; or accept an issue's suggestions; or decide one sample; or apply a page's answers.
 
     SAMPLE is an id, 6 or more of its digits, or a path. ACTION is keep, relabel, drop, merge or undrop; relabel takes a
     class, merge the sample that stays.
     """
+    from curate.answers import apply_answers
     from curate.decide import accept_findings, apply_policy, decide_sample
     from curate.spec import read_spec
 
     folder, rest = dataset_maybe(words or [])
     spec = read_spec(folder)
-    if accept and rest:
-        raise Problem("Expected either --accept ISSUE or a sample, found both.")
+    if bool(accept) + bool(rest) + bool(answers) > 1:
+        raise Problem("Expected one of --accept ISSUE, --from FILE or a sample, found several.")
+    if answers:
+        print_applied(apply_answers(folder, spec, answers, skip_bad), json)
+        return
+    if skip_bad:
+        raise Problem("--skip-bad belongs to --from FILE, and none is named.")
     if len(rest) not in (0, 2, 3):
         raise Problem(f"Expected [DATASET] SAMPLE ACTION [LABEL], found {' '.join(rest)!r}.")
     if rest:
@@ -191,6 +206,25 @@ def print_decisions(made: list, json: bool) -> None:
         print_table(rows, "Decided")
     else:
         say("Nothing to decide: no open finding that this applies to.")
+
+
+def print_applied(applied: Applied, json: bool) -> None:
+    """Write what became of a file of answers."""
+    from dataclasses import asdict
+
+    from curate.exchange.check import describe_faults
+
+    if json:
+        decisions = [one.model_dump() for one in applied.decisions]
+        print_json({**asdict(applied), "decisions": decisions})
+        return
+    if applied.decisions:
+        print_decisions(applied.decisions, json)
+    counts = {"are in the log already": applied.known, "were answered alike by somebody else": applied.agreed}
+    said = [f"{count:,} {what}" for what, count in counts.items() if count]
+    say(f"{counted(len(applied.decisions), 'new decision')}" + "".join(f"; {one}" for one in said) + ".")
+    if applied.faults:
+        warn(f"{counted(len(applied.faults), 'line')} passed over:\n{describe_faults(applied.faults)}")
 
 
 def build(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
-from curate.findings import LABEL_ISSUES, open_findings
+from curate.findings import LABEL_ISSUES, open_findings, states_label
 from curate.ledger import expected_errors
 from curate.scan import Scan
 from curate.tables import read_parquet
@@ -65,7 +65,7 @@ def _outcomes(
     """Return what became of each finding: still ``waiting``, left out with its sample, or how it was answered."""
     answers: dict[tuple[str, str], str] = {}
     for one in decisions:
-        issues = LABEL_ISSUES if one.action in ("relabel", "keep") else ()
+        issues = LABEL_ISSUES if states_label(one) else ()
         answers.update({(one.sample_id, issue): OUTCOMES[one.action] for issue in (*issues, one.finding)})
     left_out = set(samples.index[samples["left_out"]])
     outcomes = []

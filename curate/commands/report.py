@@ -26,20 +26,20 @@ def write_report(dataset: DatasetFolder, spec: Spec) -> Path:
     return write_atomic(dataset.reports / "report.html", page)
 
 
-def compact_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str]) -> dict[str, bytes]:
-    """Return JPEG bytes of at most 160 pixels a side for each sample that has a thumbnail.
+def compact_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str], side: int = SIDE) -> dict[str, bytes]:
+    """Return JPEG bytes of at most ``side`` pixels a side for each sample that has a thumbnail.
 
     An unreadable sample has none, and a report must not fail because the cache was deleted.
     """
     if not sample_ids:
         return {}
     rows = thumbnail_cache(dataset).read(list(sample_ids), columns=["sample_id", "image"])
-    return {sample_id: _compact(image) for sample_id, image in zip(rows["sample_id"], rows["image"], strict=True)}
+    return {one: _compact(image, side) for one, image in zip(rows["sample_id"], rows["image"], strict=True)}
 
 
-def _compact(content: bytes) -> bytes:
+def _compact(content: bytes, side: int) -> bytes:
     image = decode_thumbnail(content)
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((side, side))
     written = io.BytesIO()
     image.save(written, "JPEG", quality=75, optimize=True)
     return written.getvalue()

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, expect_device
-from curate.commands.show import print_json, print_table, say, warn
+from curate.commands.show import counted, print_json, print_table, say, warn
 from curate.dataset import open_dataset, working_on
+from curate.files import Problem
 
 
 def demo(
@@ -97,17 +98,46 @@ def review(
     port: Annotated[int, typer.Option(help="On the loopback interface.")] = 5151,
     browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
     reviewer: Annotated[str, typer.Option(help="Who reviews; default: the user's name.")] = "",
+    html: Annotated[bool, typer.Option("--html", help="Write one offline page for somebody without Python.")] = False,
+    to: Annotated[Path | None, typer.Option(help="With --html: where; default: reports/review.html.")] = None,
+    issue: Annotated[str, typer.Option(help="Only this issue.")] = "",
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many, worst first; 0 for all.")] = None,
     json: Json = False,
 ) -> None:
-    """Open the suspects in the FiftyOne App; labels and tags (drop, keep) set there come back as decisions."""
+    """Open the suspects in the FiftyOne App; labels and tags (drop, keep) set there come back as decisions.
+
+    With --html nothing is opened: the page asks the same, and its answers come back with `curate decide --from FILE`.
+    """
+    if html:
+        write_page(dataset, to, issue, limit, reviewer, json)
+        return
     from curate.commands.curation import print_decisions
     from curate.review import review as review_dataset
     from curate.spec import read_spec
 
+    if to or issue or limit is not None:
+        raise Problem("Expected --to, --issue and --limit together with --html, found one without it.")
     folder = open_dataset(dataset)
     spec = read_spec(folder)
     made = review_dataset(folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None)
     print_decisions(made, json)
+
+
+def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
+    """Write the offline page of a review, and say what to do with it."""
+    from curate.commands.review_page import LIMIT, write_review_page
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)
+    if json:
+        print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
+    elif not page.path:
+        say("Nothing is open: there is nothing to review.")
+    else:
+        more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
+        say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
+        say(f"It needs no network. The answers come back with: curate decide {dataset} --from answers-NAME.jsonl")
 
 
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:
