@@ -139,8 +139,12 @@ def fold_sample(decisions: Iterable[Decision]) -> Folded:
 
 
 def decided_pairs(decisions: list[Decision]) -> set[tuple[str, str]]:
-    """Return the (sample_id, issue) pairs that some decision answered: their findings are closed."""
-    return {(decision.sample_id, decision.finding) for decision in decisions if decision.finding}
+    """Return the (sample_id, issue) pairs that some decision answered: their findings are closed.
+
+    A merge answers for the sample that stays, too.
+    """
+    answered = {(one.sample_id, one.finding) for one in decisions if one.finding}
+    return answered | {(one.label, one.finding) for one in decisions if one.finding and one.action == "merge"}
 
 
 def decisions_digest(decisions: list[Decision]) -> str:

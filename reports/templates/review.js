@@ -94,11 +94,11 @@ function linesOf(card, answer, isWhole = true) {
   const asked = askedOf(card, gone);
   if (answer.action !== "merge") return asked.map((one) => line(one, answer.action));
   const stays = (one) => one.id === answer.label || answer.apart.includes(one.id);
-  const staying = card.members.filter((one) => !gone.has(one.id) && (!one.open || stays(one))).length + card.hidden;
+  const isMerged = asked.some((one) => !stays(one));
   return asked.flatMap((one) => {
     if (!stays(one)) return [line(one, "merge", answer.label)];
-    // Alone, the picture that stays has no copy left, and nothing more is asked about it.
-    return one.id !== answer.label || staying > 1 ? [line(one, "keep")] : [];
+    // What others are merged into is answered by that.
+    return one.id === answer.label && isMerged ? [] : [line(one, "keep")];
   });
 }
 
