@@ -114,6 +114,8 @@ def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, disagre
         label = row.suggested_label  # type: ignore[attr-defined]
         # No label is suggested where a person must look: several classes in view, or none of them.
         return ("relabel", label) if takes and label else ("", "")
+    if issue == "leakage" and row.suggested_action != "drop":  # type: ignore[attr-defined]
+        return ("", "")  # the exam stays: the copy that was given to train goes
     return ("drop", "") if getattr(policy, issue, "review") == "drop" else ("", "")
 
 

@@ -30,6 +30,9 @@ section then says which command fills it.
     ``n, accuracy, low, high``.
 ``comparison``
     None, or what ``train.compare.compare_models`` returns, with the first flips of each kind.
+``leaks``
+    list of ``model, version, where`` (the copies lie), ``n, leaked, all, without, difference`` (accuracies with their
+    intervals) and ``sentence``: test samples that somebody has seen, and the score without them.
 ``planted_truth``
     None but for the demo: ``rows`` of ``fault, issue, planted, found, false_alarms``, and ``model_accuracy``
     {model: value or None}, ``wrong_labels`` {version: {split: n}}.

@@ -51,15 +51,25 @@ def accounting(counts: dict[str, int]) -> str:
     return f"{parts} = {sum(counts[key] for key in names):,} files found"
 
 
-def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
+def audit(
+    dataset: Dataset = Path("."),
+    against: Annotated[
+        Path | None, typer.Option(metavar="OTHER", help="Only: which images are in this dataset or folder, too?")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
     from curate.audit import audit_dataset, read_notes
+    from curate.commands.leaks import collect_leaks, leak_sentence, show_shared
     from curate.decisions import read_decisions
     from curate.findings import open_findings
     from curate.ledger import expected_errors
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
+    if against is not None:
+        show_shared(folder, against, json)
+        return
     with working_on(folder):
         spec = read_spec(folder)
         table = audit_dataset(folder, spec, deep_evidence(folder, spec))
@@ -70,11 +80,14 @@ def audit(dataset: Dataset = Path("."), json: Json = False) -> None:
     errors = expected_errors(still_open, read_decisions(folder.decisions)).to_dict("records")
     if json:
         found = {row["issue"]: row["found"] for row in counts}
-        print_json({"findings": found, "issues": counts, "expected_label_errors": errors})
+        leaks = collect_leaks(folder)
+        print_json({"findings": found, "issues": counts, "expected_label_errors": errors, "leaks": leaks})
     else:
         print_table(counts, "Findings")
         if errors:
             say(yield_sentence(errors))
+        for leak in collect_leaks(folder):
+            say(leak_sentence(leak))
         say(f"Look at them with `curate findings {dataset}` or `curate review {dataset}`.")
 
 

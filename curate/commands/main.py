@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, detectors, label, modelling, votes, whole
+from curate.commands import annotators, curation, detectors, label, modelling, split, votes, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -44,6 +44,7 @@ for panel, commands in {
         label.label,
         label.slices,
         curation.build,
+        split.split,
         curation.check,
         curation.export,
         curation.schema,

@@ -57,16 +57,20 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a model on a split: accuracy with its interval, and precision and recall of each class."""
+    from curate.commands.leaks import collect_leaks, leak_sentence
     from curate.spec import read_spec
     from train.evaluate import evaluate_model
 
     folder, (model,) = dataset_first(words, "MODEL")
     metrics = evaluate_model(folder, read_spec(folder), model, version or None, split)
+    metrics["leaks"] = collect_leaks(folder, [model]) if split == "test" else []
     if json:
         print_json(metrics)
         return
     say(f"{model} on {split}: accuracy {interval(metrics['accuracy'])}, n = {metrics['n']}")
     print_table([{name: _cell(value) for name, value in row.items()} for row in metrics["per_class"]])
+    for leak in metrics["leaks"]:
+        say(leak_sentence(leak))
 
 
 def compare(

@@ -16,6 +16,7 @@ from typing import Any
 import curate
 from curate.build import current_version, read_manifest, read_version
 from curate.commands.issues import collect_issues
+from curate.commands.leaks import collect_leaks, leak_sentence
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, read_decisions
 from curate.files import read_json
@@ -44,6 +45,7 @@ def collect_story(dataset: DatasetFolder, spec: Spec) -> dict[str, Any]:
         "version": collect_version(dataset),
         "models": models,
         "comparison": collect_comparison(dataset),
+        "leaks": [{**row, "sentence": leak_sentence(row)} for row in collect_leaks(dataset)],
         "planted_truth": _optional(dataset, "demo_score.json"),
         "made": _made(dataset, spec, models),
     }

@@ -27,7 +27,12 @@ def test_byte_copies_and_near_copies_in_train_and_test_are_leaks(tmp_path, make_
     dataset, spec = make_dataset(tmp_path / "labels.csv")
     scan_dataset(dataset, spec)
     found = audit_dataset(dataset, spec).query("issue == 'leakage' and is_issue").set_index("path")
-    assert len(found) == 2
+    assert len(found) == 3
     exact, near = found.loc["images/cat/0.jpg"], found.loc["images/dog/smaller.jpg"]
-    assert exact["score"] == 0 and "in train" in exact["evidence"]
-    assert near["score"] < 0.3 and "dog/0.jpg" in near["evidence"]
+    assert exact["score"] == 0 and exact["suggested_action"] == "keep"
+    assert exact["evidence"] == ("images/cat/again.jpg was given to test, images/cat/0.jpg to train: the same file")
+    assert near["score"] < 0.3 and near["suggested_action"] == "keep"
+    assert near["evidence"].startswith("images/dog/smaller.jpg was given to val, images/dog/0.jpg to train: a ")
+    trained = found.loc["images/dog/0.jpg"]
+    assert trained["suggested_action"] == "drop" and trained["evidence"] == near["evidence"]
+    assert trained["group_id"] == near["group_id"] != ""

@@ -56,6 +56,7 @@ def empty_story() -> dict[str, Any]:
         "version": None,
         "models": [],
         "comparison": None,
+        "leaks": [],
         "planted_truth": None,
         "made": {"seconds": {}, "versions": {"python": "3.11"}, "settings": {}, "commands": []},
     }
@@ -72,6 +73,7 @@ def story(empty_story: dict[str, Any]) -> dict[str, Any]:
         "version": _version(),
         "models": [_model("m1", "v1", 0.85), _model("m2", "v2", 0.9)],
         "comparison": _comparison(),
+        "leaks": [{"sentence": "12 of 300 test images of v2 have copies that were given to train: accuracy 0.94"}],
         "planted_truth": {
             "rows": [{"fault": "near_copy", "issue": "near_duplicate", "planted": 4, "found": 3, "false_alarms": 1}],
             "model_accuracy": {"m1": 0.84, "m2": None},

@@ -1,0 +1,90 @@
+"""Leaks and models to the score without the leaked test samples: joins what `curate` found and `train` knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from curate.commands.show import print_json, print_table, say, warn
+from curate.dataset import DatasetFolder, numbered, working_on
+from curate.files import read_json
+from curate.leaks import find_leaks
+
+
+def collect_leaks(dataset: DatasetFolder, models: list[str] | None = None) -> list[dict[str, Any]]:
+    """Return a row for each model (all by default) and source of leaks: ``where`` and what ``score_without`` says."""
+    from train.leaks import score_without
+
+    rows = []
+    for model in models if models is not None else numbered(dataset.models, "m"):
+        run = dataset.models / model / "run.json"
+        if not run.is_file() or not (dataset.models / model / "predictions.parquet").is_file():
+            continue
+        version = read_json(run)["version"]
+        if not (dataset.versions / version / "manifest.parquet").is_file():
+            continue
+        for leak in find_leaks(dataset, version):
+            score = score_without(dataset, model, leak.sample_ids)
+            rows += [{"where": leak.where, **score}] if score else []
+    return rows
+
+
+def leak_sentence(row: dict[str, Any]) -> str:
+    """Return what a leak does to a model's score.
+
+    >>> share = {"value": 0.94, "low": 0.9, "high": 0.96}
+    >>> gap = {"value": -0.03, "low": -0.05, "high": -0.01}
+    >>> leak_sentence({"where": "were given to train", "model": "m1", "version": "v1", "n": 300, "leaked": 12,
+    ...     "all": share, "without": {**share, "value": 0.91}, "difference": gap})
+    '12 of 300 test images of v1 have copies that were given to train: accuracy of m1 0.940 with, 0.910 without them (-3.0 points, 95 % interval -5.0 to -1.0).'
+    """  # noqa: E501
+    head = f"{row['leaked']:,} of {row['n']:,} test images of {row['version']} have copies that {row['where']}"
+    gap = row["difference"]
+    if gap["value"] is None:
+        return f"{head}: no test image is left without them, so nothing measures {row['model']}."
+    interval = "" if gap["low"] is None else f", 95 % interval {100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}"
+    return (
+        f"{head}: accuracy of {row['model']} {row['all']['value']:.3f} with, {row['without']['value']:.3f} without "
+        f"them ({100 * gap['value']:+.1f} points{interval})."
+    )
+
+
+def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
+    """Write which samples of the dataset are in ``other`` too, and what the models' scores are without these."""
+    from curate.against import audit_against
+    from curate.spec import read_spec
+
+    with working_on(folder):
+        found = audit_against(folder, read_spec(folder), other)
+    leaks = [row for row in collect_leaks(folder) if row["where"] == f"are in {found.record['other']}"]
+    if json:
+        print_json({**found.record, "pairs": found.pairs.to_dict("records"), "leaks": leaks})
+        return
+    for note in found.record["notes"]:
+        warn(note)
+    columns = ["path", "split", "label", "other_path", "other_split", "other_label", "kind", "similarity"]
+    rows = found.pairs.sort_values(["labels_differ", "similarity", "path"], ascending=[False, False, True])
+    if len(rows):
+        title = f"Shared with {other}" + (f", {SHOWN} of {len(rows):,} pairs" if len(rows) > SHOWN else "")
+        print_table(rows[columns].head(SHOWN).to_dict("records"), title)
+    for line in [*shared_sentences(found.record), *map(leak_sentence, leaks)]:
+        say(line)
+    say(f"All pairs: {folder.cache / 'against' / (found.record['name'] + '.parquet')}")
+
+
+SHOWN = 20  # pairs
+
+
+def shared_sentences(record: dict[str, Any]) -> list[str]:
+    """Return what two sets share, in sentences."""
+    splits = ", ".join(f"{count:,} in {split}" for split, count in record["shared_splits"].items())
+    kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in record["kinds"].items())
+    lines = [
+        f"{record['shared']:,} of our {record['samples']:,} images are in {record['other']}"
+        + (f" ({splits})" if splits else "")
+        + f"; {record['other_shared']:,} of its {record['other_samples']:,} images are here, "
+        + f"{record['other_in_train']:,} of them in train."
+    ]
+    if kinds:
+        lines.append(f"Pairs: {kinds}; {record['labels_differ']:,} with different labels.")
+    return lines
