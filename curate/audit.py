@@ -44,6 +44,8 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "odd_size": quality.find_odd_size,
     "odd_aspect_ratio": quality.find_odd_aspect_ratio,
     "grayscale": quality.find_grayscale,
+    "placeholder": quality.find_placeholder,
+    "border": quality.find_border,
 }
 
 

@@ -13,6 +13,7 @@ import io
 import numpy as np
 from PIL import Image, ImageChops
 
+from curate.appearance import measure_borders, measure_edges, measure_grain, measure_tint
 from curate.images import Picture, Unreadable, open_picture
 from curate.spec import Images
 from curate.tables import MEASURES
@@ -79,21 +80,25 @@ def compute_phash(image: Image.Image) -> tuple[int, int]:
 def measure_quality(small: Image.Image) -> dict[str, float]:
     """Return the quality measures of a shrunk RGB image.
 
-    brightness, its 99th and 5th percentile, contrast (standard deviation): luminance in 0..1. sharpness: standard
-    deviation of the Laplacian of the grey values 0..255. entropy: bits of the grey histogram, 0..8. colourfulness:
-    99th percentile of the spread between the channels, 0..1.
+    brightness, its 99th and 5th percentile, contrast (standard deviation): luminance in 0..1. entropy: bits of the grey
+    histogram, 0..8. colourfulness: 99th percentile of the spread between the channels, 0..1. The others are those of
+    ``curate.appearance``.
     """
     grey, levels = small.convert("L"), np.arange(256)
     share = np.array(grey.histogram()) / (small.width * small.height)
-    mean, present, steps = float(share @ levels), share[share > 0], np.cumsum(share)
+    pixels, mean = np.asarray(grey), float(share @ levels)
+    present, steps = share[share > 0], np.cumsum(share)
     return {
         "brightness": mean / 255,
         "brightness_p99": int(np.searchsorted(steps, 0.99)) / 255,
         "brightness_p05": int(np.searchsorted(steps, 0.05)) / 255,
         "contrast": float(np.sqrt(share @ (levels - mean) ** 2)) / 255,
-        "sharpness": _laplacian_deviation(np.asarray(grey)),
         "entropy": float(-(present * np.log2(present)).sum()) + 0.0,
         "colourfulness": int(np.searchsorted(np.cumsum(_channel_spread(small)), 0.99)) / 255,
+        "tint_spread": measure_tint(np.asarray(small)),
+        **measure_edges(pixels),
+        **measure_borders(pixels),
+        **measure_grain(pixels),
     }
 
 
@@ -103,17 +108,6 @@ def _channel_spread(small: Image.Image) -> np.ndarray:
     largest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     smallest = ImageChops.darker(ImageChops.darker(red, green), blue)
     return np.array(ImageChops.difference(largest, smallest).histogram()) / (small.width * small.height)
-
-
-def _laplacian_deviation(grey: np.ndarray) -> float:
-    if min(grey.shape) < 3:
-        return 0.0
-    values = grey.astype(np.int16)
-    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
-    # Counted, not multiplied: a dot product of this size wakes BLAS threads, and those of many workers fight.
-    counts = np.bincount((around - 4 * values[1:-1, 1:-1] + 1020).ravel(), minlength=2041)
-    share, levels = counts / counts.sum(), np.arange(-1020, 1021)
-    return float(np.sqrt(share @ (levels - share @ levels) ** 2))
 
 
 @functools.cache

@@ -129,7 +129,7 @@ def _check_voted_labels(dataset: DatasetFolder, spec: Spec) -> None:
 
 
 def _measures(dataset: DatasetFolder) -> ContentCache:
-    return ContentCache(dataset.cache, "measures-v1")
+    return ContentCache(dataset.cache, "measures-v2")
 
 
 def _known_files(dataset: DatasetFolder) -> ContentCache:
@@ -159,7 +159,8 @@ def _read_files(
     cache = _known_files(dataset)
     known = cache.read()
     ids = dict(zip(known["file_key"], known["sample_id"], strict=True)) if len(known) else {}
-    measured, lost = _measured(dataset), {}
+    pictured = thumbnail_cache(dataset).keys()
+    measured, lost = _measured(dataset, pictured), {}
     ids = {key: sample_id for key, sample_id in ids.items() if sample_id in measured}
     todo = [name for name in wanted if keys[name] not in ids]
     task = partial(_read_batch, policy=policy, measured=frozenset(measured))
@@ -167,18 +168,16 @@ def _read_files(
     with contextlib.closing(results):
         for rows in _in_shards(track(results, len(todo), "scan"), FLUSH):
             lost.update({row.file: row.lost for row in rows if row.lost})
-            ids.update(_keep(dataset, cache, [row for row in rows if not row.lost], keys))
+            ids.update(_keep(dataset, cache, [row for row in rows if not row.lost], keys, pictured))
     return {name: ids[keys[name]] for name in wanted if keys[name] in ids}, lost
 
 
-def _measured(dataset: DatasetFolder) -> set[str]:
+def _measured(dataset: DatasetFolder, pictured: set[str]) -> set[str]:
     """Return the contents that need no second decoding: unreadable, or with the thumbnail that later stages want."""
     known = _measures(dataset).read(columns=["sample_id", "reason"])
     if not len(known):
         return set()
-    return set(known.loc[known["reason"] != "", "sample_id"]) | (
-        thumbnail_cache(dataset).keys() & set(known["sample_id"])
-    )
+    return set(known.loc[known["reason"] != "", "sample_id"]) | (pictured & set(known["sample_id"]))
 
 
 def _file_key(file: Path, name: str) -> str:
@@ -244,10 +243,19 @@ def _in_shards(results: Iterator[list[_Read]], size: int) -> Iterator[list[_Read
         yield rows
 
 
-def _keep(dataset: DatasetFolder, cache: ContentCache, rows: list[_Read], keys: dict[str, str]) -> dict[str, str]:
-    """Write one shard of each cache. The files come last: a known file always has its measures and thumbnail."""
+def _keep(
+    dataset: DatasetFolder, cache: ContentCache, rows: list[_Read], keys: dict[str, str], pictured: set[str]
+) -> dict[str, str]:
+    """Write one shard of each cache. The files come last: a known file always has its measures and thumbnail.
+
+    ``pictured`` are the contents with a thumbnail already: after an upgrade they are only measured again.
+    """
     new = {row.sample_id: row for row in rows if row.measures is not None}
-    thumbnails = [{"sample_id": row.sample_id, "image": row.thumbnail} for row in new.values() if row.thumbnail]
+    thumbnails = [
+        {"sample_id": row.sample_id, "image": row.thumbnail}
+        for row in new.values()
+        if row.thumbnail and row.sample_id not in pictured
+    ]
     thumbnail_cache(dataset).add(pd.DataFrame(thumbnails))
     measures = pd.DataFrame([{"sample_id": row.sample_id, **(row.measures or {})} for row in new.values()])
     if len(measures):

@@ -100,12 +100,27 @@ class Audit(Part):
     folds: int = Field(5, ge=2, le=20)
     skip: list[str] = Field([], description="issues not to look for")
     dark: float = Field(0.24, description="flag when the brightest percent of pixels is below this luminance (0..1)")
-    light: float = Field(0.70, description="flag when the darkest 5 % of pixels are above this luminance (0..1)")
-    blurry: float = Field(0.2, description="flag when the sharpness is below this share of an ordinary photo's")
-    low_information: float = Field(0.3, description="flag when the grey levels hold less than this share of 8 bits")
-    odd_size: int = Field(32, description="flag when the shorter side has fewer pixels")
+    light: float = Field(
+        0.70, description="flag when the darkest 5 % of pixels are above this luminance (0..1) and nothing stands out"
+    )
+    blurry: float = Field(
+        3.6, ge=1, description="flag when even the sharpest tenth of the edges is wider than so many pixels at 256 px"
+    )
+    low_information: float = Field(
+        0.3, description="flag when the grey levels hold less than this share of 8 bits and nothing stands out"
+    )
+    odd_size: int = Field(
+        32, description="flag when the shorter side has fewer pixels than this and than half of what is usual here"
+    )
     odd_aspect_ratio: float = Field(0.35, description="flag when shorter / longer side is below this")
-    grayscale: float = Field(0.02, description="flag when no pixel is more colourful than this")
+    grayscale: float = Field(
+        0.028, description="flag when the colours of 99 % of the pixels are this near (0..1) to grey or to one tint"
+    )
+    overlaid_text: int = Field(6, ge=2, description="flag when a line of text has at least so many letters")
+    placeholder: float = Field(0.5, description="flag when the likeness to a photo's surfaces (0..1) is below this")
+    border: float = Field(
+        0.03, description="flag when uniform bars at opposite sides take more than this share of the width or height"
+    )
     outlier: float = Field(0.36, description="flag when the likeness to the nearest neighbours (0..1) is below this")
 
 
@@ -130,6 +145,9 @@ class Policy(Part):
     odd_size: Reviewed = "review"
     odd_aspect_ratio: Reviewed = "review"
     grayscale: Reviewed = "review"
+    overlaid_text: Reviewed = "review"
+    placeholder: Reviewed = "review"
+    border: Reviewed = "review"
 
 
 class Check(Part):

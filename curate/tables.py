@@ -14,7 +14,8 @@ import pandas as pd
 
 from curate.files import Problem, replacing
 
-# What the scan measures of one content; `reason` is why it cannot be read ('' when it can).
+# What the scan measures of one content; `reason` is why it cannot be read ('' when it can). The numbers from
+# brightness on are explained in ``curate.measure.measure_quality`` and ``curate.appearance``.
 MEASURES = {
     "sample_id": "str",
     "bytes": "int64",
@@ -32,9 +33,17 @@ MEASURES = {
     "brightness_p99": "float64",
     "brightness_p05": "float64",
     "contrast": "float64",
-    "sharpness": "float64",
     "entropy": "float64",
     "colourfulness": "float64",
+    "tint_spread": "float64",
+    "edge_width": "float64",
+    "visible": "float64",
+    "uneven": "float64",
+    "few_levels": "float64",
+    "border_top": "float64",
+    "border_bottom": "float64",
+    "border_left": "float64",
+    "border_right": "float64",
 }
 SAMPLES = {**MEASURES, "path": "str", "source": "str", "given_label": "str", "given_split": "str", "locations": "int64"}
 # One row a file found; `status` is sample | location (a further copy) | unreadable | ignored, `file` opens it.

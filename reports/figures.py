@@ -21,11 +21,14 @@ ISSUES = {
     "outlier": ("Outliers", "Pictures unlike any other in the dataset."),
     "dark": ("Too dark", "Even the brightest parts are dark."),
     "light": ("Too light", "Even the darkest parts are light."),
-    "blurry": ("Blurry", "Hardly any sharp edge."),
+    "blurry": ("Blurry", "Not even the sharpest part has a sharp edge."),
     "low_information": ("Little information", "Almost one colour: nothing to learn from."),
-    "odd_size": ("Odd size", "Far smaller or larger than the others."),
+    "odd_size": ("Odd size", "Far smaller than the others."),
     "odd_aspect_ratio": ("Odd shape", "Far wider or taller than usual."),
-    "grayscale": ("Greyscale", "No colour, where others have it."),
+    "grayscale": ("Greyscale", "No colour, or shades of one tint, where others have colour."),
+    "overlaid_text": ("Text on the picture", "A caption, time stamp or watermark that was written over it."),
+    "placeholder": ("Placeholders and graphics", "Flat areas of few shades: an icon, a screenshot, no photo."),
+    "border": ("Borders", "A frame or bars of one colour around the picture."),
 }
 
 
