@@ -42,7 +42,7 @@ AGAINST = {
 }
 SAME_FILE = "identical_file"
 NEIGHBOURS = 10
-BLOCK = 2_048  # rows of similarities held at once
+BLOCK = 512  # rows of similarities held at once
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Against:
 
     `record` holds ``name, other`` (its path), ``samples, other_samples`` (readable ones), ``shared`` (of ours),
     ``other_shared``, ``shared_splits`` {split of ours: n}, ``other_in_train`` (of the other's, whose copy is in train
-    here), ``labels_differ`` (pairs) and ``notes``.
+    here), ``other_in_train_splits`` {split there: n}, ``kinds`` {kind: pairs}, ``labels_differ`` (pairs) and ``notes``.
     """
 
     pairs: pd.DataFrame
@@ -202,15 +202,26 @@ def _same_pixels(rows: pd.DataFrame, here: np.ndarray, there: np.ndarray) -> Ite
 
 
 def _near_hashes(rows: pd.DataFrame, here: np.ndarray, there: np.ndarray) -> Iterator[tuple[int, int]]:
-    from curate.detectors.candidates import HAMMING
-    from curate.neighbours import compute_hash_neighbours
+    """Pictures of both sets whose hashes are near, also mirrored; of many with one hash, each with the first few."""
+    from curate.detectors.candidates import HAMMING, LINKS
+    from curate.neighbours import find_near_hashes
 
     plain, mirrored = (rows[name].to_numpy(np.uint64) for name in ("phash", "phash_mirrored"))
-    for side, other in ((here, there), (there, here)):
-        for codes in (plain, mirrored):
-            nearest, distances = compute_hash_neighbours(codes[side], plain[other], NEIGHBOURS)
-            for row, column in np.argwhere(distances <= HAMMING):
-                yield int(side[row]), int(other[nearest[row, column]])
+    _, lowest, number = np.unique(plain, return_index=True, return_inverse=True)
+    near = find_near_hashes(plain[lowest], mirrored[lowest], HAMMING)
+    with_hash = [_rows_of(number, side) for side in (here, there)]
+    same = ((one, one) for one in range(len(lowest)))
+    for one, two in chain(same, near.tolist(), near[:, ::-1].tolist()):
+        mine, theirs = with_hash[0].get(one, []), with_hash[1].get(two, [])
+        yield from ((row, other) for row in mine for other in theirs[:LINKS])
+        yield from ((row, other) for other in theirs for row in mine[:LINKS])
+
+
+def _rows_of(number: np.ndarray, side: np.ndarray) -> dict[int, list[int]]:
+    rows: dict[int, list[int]] = {}
+    for row in side.tolist():
+        rows.setdefault(int(number[row]), []).append(row)
+    return rows
 
 
 def _near_embeddings(embeddings: np.ndarray, here: np.ndarray, there: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -220,15 +231,17 @@ def _near_embeddings(embeddings: np.ndarray, here: np.ndarray, there: np.ndarray
     for side, other in ((here, there), (there, here)):
         for start in range(0, len(side), BLOCK):
             block = side[start : start + BLOCK]
-            # A picture that both sets hold is its own nearest; it is no candidate, and must not hide the next.
             alike = np.round(embeddings[block] @ embeddings[other].T, 6)
+            # A picture that both sets hold is its own nearest; it is no candidate, and must not hide the next.
             alike[block[:, None] == other[None, :]] = -1
-            order = np.argsort(-alike, axis=1, kind="stable")[:, :NEIGHBOURS]
-            likeness = np.take_along_axis(alike, order, axis=1)
+            some = np.argpartition(-alike, min(NEIGHBOURS, len(other)) - 1, axis=1)[:, :NEIGHBOURS]
+            likeness = np.take_along_axis(alike, some, axis=1)
+            order = np.lexsort((some, -likeness), axis=1)
+            some, likeness = np.take_along_axis(some, order, 1), np.take_along_axis(likeness, order, 1)
             wanted = likeness >= SURE_COSINE
             wanted[:, :NEAREST] |= likeness[:, :NEAREST] >= LAX_COSINE
             for row, column in np.argwhere(wanted):
-                yield int(block[row]), int(other[order[row, column]])
+                yield int(block[row]), int(other[some[row, column]])
 
 
 def _tabulate(copies: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame, spec: Spec) -> pd.DataFrame:
@@ -244,16 +257,22 @@ def _count(
     name: str, other: Path, pairs: pd.DataFrame, ours: pd.DataFrame, theirs: pd.DataFrame, notes: Iterable[str]
 ) -> dict[str, Any]:
     shared = ours[ours.index.isin(pairs["sample_id"])]
+    trained = theirs[theirs.index.isin(pairs.loc[pairs["split"] == "train", "other_id"])]
     return {
         "name": name,
         "other": str(other),
         "samples": len(ours),
         "other_samples": len(theirs),
         "shared": len(shared),
-        "shared_splits": {str(split): int(count) for split, count in shared["split"].value_counts().items() if split},
+        "shared_splits": _count_values(shared["split"]),
         "other_shared": int(pairs["other_id"].nunique()),
-        "other_in_train": int(pairs.loc[pairs["split"] == "train", "other_id"].nunique()),
-        "kinds": {str(kind): int(count) for kind, count in pairs["kind"].value_counts().items()},
+        "other_in_train": len(trained),
+        "other_in_train_splits": _count_values(trained["split"]),
+        "kinds": _count_values(pairs["kind"]),
         "labels_differ": int(pairs["labels_differ"].sum()),
         "notes": list(notes),
     }
+
+
+def _count_values(column: pd.Series) -> dict[str, int]:
+    return {str(value): int(count) for value, count in column.value_counts().sort_index().items() if value}

@@ -45,11 +45,14 @@ def states_label(decision: Decision) -> bool:
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:
-    """Return which near-duplicate findings have no other member of their group left."""
-    copies = table["issue"] == "near_duplicate"
+    """Return which findings on near copies have no other member of their group left."""
+    copies = table["issue"].isin(["near_duplicate", "leakage"])
     if not copies.any():
         return copies
     groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
+    size = groups.groupby("group_id").size()
     left = groups[~groups["sample_id"].isin(gone)].groupby("group_id").size()
-    group_of = groups.set_index("sample_id")["group_id"]
-    return copies & (table["sample_id"].map(group_of).map(left).fillna(0) < 2)
+    group = table["sample_id"].map(groups.set_index("sample_id")["group_id"])
+    # One file that was given to two splits is a leak without any group.
+    was_grouped = (group.map(size).fillna(0) > 1) | (table["issue"] == "near_duplicate")
+    return copies & was_grouped & (group.map(left).fillna(0) < 2)

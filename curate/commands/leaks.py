@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from curate.commands.show import print_json, print_table, say, warn
+from curate.commands.show import print_entries, print_json, say, warn
 from curate.dataset import DatasetFolder, numbered, working_on
 from curate.files import read_json
 from curate.leaks import find_leaks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def collect_leaks(dataset: DatasetFolder, models: list[str] | None = None) -> list[dict[str, Any]]:
@@ -62,11 +65,9 @@ def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
         return
     for note in found.record["notes"]:
         warn(note)
-    columns = ["path", "split", "label", "other_path", "other_split", "other_label", "kind", "similarity"]
-    rows = found.pairs.sort_values(["labels_differ", "similarity", "path"], ascending=[False, False, True])
-    if len(rows):
-        title = f"Shared with {other}" + (f", {SHOWN} of {len(rows):,} pairs" if len(rows) > SHOWN else "")
-        print_table(rows[columns].head(SHOWN).to_dict("records"), title)
+    if len(found.pairs):
+        title = f"Shared with {other}" + (f", {SHOWN} of {len(found.pairs):,}" if len(found.pairs) > SHOWN else "")
+        print_entries(pair_entries(found.pairs), title, below="theirs")
     for line in [*shared_sentences(found.record), *map(leak_sentence, leaks)]:
         say(line)
     say(f"All pairs: {folder.cache / 'against' / (found.record['name'] + '.parquet')}")
@@ -75,15 +76,33 @@ def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
 SHOWN = 20  # pairs
 
 
+def pair_entries(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the first pairs to show: those whose labels differ, then the surest; ours in the row, theirs below."""
+    rows = pairs.sort_values(["labels_differ", "similarity", "path"], ascending=[False, False, True]).head(SHOWN)
+    return [
+        {
+            "kind": row.kind.replace("_", " "),
+            "similarity": row.similarity,
+            "split": row.split,
+            "label": row.label,
+            "path": row.path,
+            "theirs": f"{row.other_path} ({', '.join(filter(None, [row.other_split, row.other_label])) or 'no label'})"
+            + ("; the labels differ" if row.labels_differ else ""),
+        }
+        for row in rows.itertuples()
+    ]
+
+
 def shared_sentences(record: dict[str, Any]) -> list[str]:
     """Return what two sets share, in sentences."""
     splits = ", ".join(f"{count:,} in {split}" for split, count in record["shared_splits"].items())
+    theirs = ", ".join(f"{count:,} of its {split}" for split, count in record["other_in_train_splits"].items())
     kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in record["kinds"].items())
     lines = [
         f"{record['shared']:,} of our {record['samples']:,} images are in {record['other']}"
         + (f" ({splits})" if splits else "")
         + f"; {record['other_shared']:,} of its {record['other_samples']:,} images are here, "
-        + f"{record['other_in_train']:,} of them in train."
+        + f"{record['other_in_train']:,} of them in our train{f' ({theirs})' if theirs else ''}."
     ]
     if kinds:
         lines.append(f"Pairs: {kinds}; {record['labels_differ']:,} with different labels.")

@@ -35,10 +35,10 @@ def split(
         print_json(found)
     elif rest:
         print_sample(found)
+    elif explain:
+        print_reasons(found)
     else:
         print_table(found["table"], "Splits, test locked" if found["locked"] else "Splits")
-        if explain:
-            print_reasons(found)
 
 
 def print_sample(found: dict[str, Any]) -> None:
@@ -50,11 +50,30 @@ def print_sample(found: dict[str, Any]) -> None:
         print_table(rows, "Its near copies")
 
 
+SHOWN = 60  # rows of class and split; of more, only those whose share is not met
+RULES = {
+    "locked": "by the locked test set",
+    "pinned": "pinned by dataset.yaml",
+    "given": "as their source states",
+    "before": "where they were before",
+    "lock": "where dataset.lock has them",
+    "hash": "new, where their hash falls",
+    "share": "new, moved from there to meet the shares",
+    "needed": "new, and the first of their class there",
+}
+
+
 def print_reasons(found: dict[str, Any]) -> None:
     """Write shares reached and wanted with their reasons, pins, moves and the largest groups."""
-    shares = [row for row in found["shares"] if row["share"] is not None]
+    known = [row for row in found["shares"] if row["share"] is not None]
+    shares = known if len(known) <= SHOWN else [row for row in known if row["why"]]
     rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shares]
-    print_table(rows, "Shares", ["class", "split", "samples", "share", "wanted", "why"])
+    columns = ["class", "split", "samples", "share", "wanted", "why"]
+    print_table(rows, "Splits, test locked" if found["locked"] else "Splits", columns)
+    if not any(row["why"] for row in known):
+        say("Every share is met as nearly as whole samples allow.")
+    if found["rules"]:
+        say("; ".join(f"{count:,} {RULES[rule]}" for rule, count in found["rules"].items()).capitalize() + ".")
     if found["pinned"]:
         print_table(found["pinned"], "Pinned by dataset.yaml")
     if found["groups"]:
