@@ -112,13 +112,14 @@ def collect_cards(
 
     Issues come in the order of the report, the worst scores of each first: scores of different issues do not compare.
     """
+    scan = read_scan(dataset)
     findings, decisions = read_findings(dataset), read_decisions(dataset.decisions)
     known = sorted({*DETECTORS, *findings["issue"]})
     if issue and issue not in known:
         raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     waiting = open_findings(dataset, findings)
     waiting = waiting.assign(chance=_chances(waiting, decisions))
-    desk = _open_desk(dataset, spec, decisions)
+    desk = _open_desk(dataset, spec, scan, decisions)
     waiting = waiting[waiting["sample_id"].isin(desk.samples.index) & (waiting["issue"] == (issue or waiting["issue"]))]
     asked = _in_order(waiting, desk)
     shown = asked[:limit] if limit else asked
@@ -127,8 +128,7 @@ def collect_cards(
     return cards, len(asked) - len(shown)
 
 
-def _open_desk(dataset: DatasetFolder, spec: Spec, decisions: list[Decision]) -> _Desk:
-    scan = read_scan(dataset)
+def _open_desk(dataset: DatasetFolder, spec: Spec, scan: Scan, decisions: list[Decision]) -> _Desk:
     folded = fold_decisions(decisions)
     labels = resolve_labels(scan, folded, spec).set_index("sample_id")["label"]
     groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")

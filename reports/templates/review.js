@@ -45,41 +45,40 @@ function recall() {
 const isGroup = (card) => card.issue === "near_duplicate";
 const asksLabel = (card) => facts.label_issues.includes(card.issue);
 
-// The samples that answers to other cards leave out: they ask nothing more.
-function leftOut(except) {
+// What the answers to other cards amount to: the samples that they leave out (`gone`), and whose label they state.
+function outcome(except = "") {
   const gone = new Set();
+  const stated = new Set();
   for (const [name, answer] of Object.entries(memory.answers)) {
     if (name === except) continue;
-    for (const one of linesOf(byId.get(name), answer, false)) {
+    const card = byId.get(name);
+    for (const one of linesOf(card, answer, false)) {
       if (one.action === "drop" || one.action === "merge") gone.add(one.sample_id);
+      if (one.action === "relabel" || (one.action === "keep" && asksLabel(card))) stated.add(one.sample_id);
     }
   }
-  return gone;
+  return { gone, stated };
 }
 
 const askedOf = (card, gone) => card.members.filter((one) => one.open && !gone.has(one.id));
 
 // Whether an answer to another card has settled this one, in words; "" while it is open.
-function settled(card, gone) {
+function settled(card, { gone, stated }) {
   const asked = askedOf(card, gone);
   if (isGroup(card)) {
     const left = card.members.filter((one) => !gone.has(one.id)).length + card.hidden;
     return asked.length === 0 || left < 2 ? "Your other answers leave no copy here." : "";
   }
   if (asked.length === 0) return "Another answer of yours leaves this picture out.";
-  if (!asksLabel(card)) return "";
-  const states = (name, answer) =>
-    name !== card.id &&
-    byId.get(name).members[0].id === card.members[0].id &&
-    !isGroup(byId.get(name)) &&
-    (answer.action === "relabel" || (answer.action === "keep" && asksLabel(byId.get(name))));
-  const other = Object.entries(memory.answers).find(([name, answer]) => states(name, answer));
-  return other ? "Another answer of yours states the label of this picture." : "";
+  const isStated = asksLabel(card) && stated.has(card.members[0].id);
+  return isStated ? "Another answer of yours states the label of this picture." : "";
 }
+
+const isDone = (card, others) => Boolean(memory.answers[card.id]) || Boolean(settled(card, others));
 
 // The lines that an answer becomes in the file: one a sample that it decides.
 function linesOf(card, answer, isWhole = true) {
-  const gone = isWhole ? leftOut(card.id) : new Set();
+  const gone = isWhole ? outcome(card.id).gone : new Set();
   const line = (member, action, label = "") => ({
     sample_id: member.id,
     finding: card.issue,
@@ -115,12 +114,14 @@ function words(card, answer) {
 
 function give(card, answer) {
   if (!memory.reviewer) return askName();
-  if (settled(card, leftOut(card.id))) return;
+  if (settled(card, outcome(card.id))) return;
   const before = [[card.id, memory.answers[card.id] || null]];
   memory.answers[card.id] = { label: "", apart: [], ...answer, by: memory.reviewer, time: new Date().toISOString() };
   // Copies cannot be merged into a picture that is left out now: their group is asked again.
+  const out = linesOf(card, memory.answers[card.id]).filter((one) => one.action === "drop" || one.action === "merge");
+  const leaving = new Set(out.map((one) => one.sample_id));
   for (const [name, other] of Object.entries(memory.answers)) {
-    if (name !== card.id && other.action === "merge" && leftOut(name).has(other.label)) {
+    if (name !== card.id && other.action === "merge" && leaving.has(other.label)) {
       before.push([name, other]);
       delete memory.answers[name];
       drafts.delete(name);
@@ -137,7 +138,7 @@ function accept() {
   if (!card) return;
   if (isGroup(card)) {
     const { keeper, apart } = draftOf(card);
-    if (askedOf(card, leftOut(card.id)).every((one) => one.id === keeper || apart.includes(one.id))) return keep();
+    if (askedOf(card, outcome(card.id).gone).every((one) => one.id === keeper || apart.includes(one.id))) return keep();
     return give(card, { action: "merge", label: keeper, apart });
   }
   if (card.action === "relabel" && classes.includes(card.label)) return relabel(card.label);
@@ -186,13 +187,13 @@ function draftOf(card) {
     drafts.set(card.id, { keeper: isMerge ? answer.label : card.keeper, apart: isMerge ? [...answer.apart] : [] });
   }
   const draft = drafts.get(card.id);
-  const gone = leftOut(card.id);
+  const { gone } = outcome(card.id);
   if (gone.has(draft.keeper)) draft.keeper = card.members.find((one) => !gone.has(one.id)).id;
   return draft;
 }
 
 function chooseKeeper(member) {
-  const gone = leftOut(current.id);
+  const { gone } = outcome(current.id);
   if (!member || gone.has(member.id)) return;
   const draft = draftOf(current);
   draft.keeper = member.id;
@@ -217,26 +218,25 @@ function isWanted(card) {
   return (!issue || card.issue === issue) && (!name || hasClass());
 }
 
-function isShown(card, gone) {
+function isShown(card, others) {
   const status = byKey("status").value;
-  const isDone = Boolean(memory.answers[card.id]) || Boolean(settled(card, gone));
-  return isWanted(card) && (status === "all" || (status === "answered") === isDone);
+  return isWanted(card) && (status === "all" || (status === "answered") === isDone(card, others));
 }
 
 function step(from, way) {
-  const gone = leftOut("");
+  const others = outcome();
   for (let at = cards.indexOf(from) + way; at >= 0 && at < cards.length; at += way) {
-    if (isShown(cards[at], gone)) return cards[at];
+    if (isShown(cards[at], others)) return cards[at];
   }
   return null;
 }
 
 // The next card without an answer, from the first again after the last; null when all are answered.
 function nextOpen(from) {
-  const gone = leftOut("");
+  const others = outcome();
   const start = cards.indexOf(from) + 1;
   const order = [...cards.slice(start), ...cards.slice(0, start)];
-  return order.find((card) => isWanted(card) && !memory.answers[card.id] && !settled(card, gone)) || null;
+  return order.find((card) => isWanted(card) && !isDone(card, others)) || null;
 }
 
 function skip() {
@@ -247,7 +247,7 @@ function skip() {
 }
 
 function back() {
-  const before = current ? step(current, -1) : [...cards].reverse().find((card) => isShown(card, leftOut("")));
+  const before = current ? step(current, -1) : [...cards].reverse().find((card) => isShown(card, outcome()));
   if (before) go(before);
   else say("This is the first one.");
 }
@@ -325,7 +325,7 @@ function head(card) {
 }
 
 function foot(card) {
-  const why = settled(card, leftOut(card.id));
+  const why = settled(card, outcome(card.id));
   const answer = memory.answers[card.id];
   const state = answer
     ? make("p", { className: "state" }, `Answered: ${words(card, answer)} (${answer.by})`)
@@ -430,10 +430,10 @@ function drawContext(card) {
 }
 
 function drawGroup(card) {
-  const gone = leftOut(card.id);
+  const others = outcome(card.id);
   const draft = draftOf(card);
-  const isOpen = !settled(card, gone);
-  const rows = card.members.map((member, place) => drawMember(member, place, draft, gone.has(member.id), isOpen));
+  const isOpen = !settled(card, others);
+  const rows = card.members.map((member, place) => drawMember(member, place, draft, others.gone.has(member.id), isOpen));
   const labels = [...new Set(card.members.map((one) => one.label || "no label"))];
   const differ = labels.length > 1 ? make("p", { className: "differ" }, `The labels differ: ${labels.join(", ")}. What stays keeps its own.`) : null;
   const hidden = card.hidden ? make("p", { className: "soft" }, `${card.hidden} more of this group come with the next page.`) : null;
@@ -461,8 +461,8 @@ function drawMember(member, place, draft, isGone, isOpen) {
 }
 
 function drawDone() {
-  const gone = leftOut("");
-  const open = cards.filter((card) => !memory.answers[card.id] && !settled(card, gone)).length;
+  const others = outcome();
+  const open = cards.filter((card) => !isDone(card, others)).length;
   const text = open
     ? `Everything that this filter shows is answered; ${open} others are not.`
     : "Everything on this page is answered. Download your answers and send the file back.";
@@ -475,10 +475,9 @@ function drawDone() {
 }
 
 function drawProgress() {
-  const gone = leftOut("");
+  const others = outcome();
   const wanted = cards.filter(isWanted);
-  const isDone = (card) => Boolean(memory.answers[card.id]) || Boolean(settled(card, gone));
-  const open = wanted.filter((card) => !isDone(card));
+  const open = wanted.filter((card) => !isDone(card, others));
   const done = wanted.length - open.length;
   byKey("bar").max = Math.max(1, wanted.length);
   byKey("bar").value = done;
@@ -541,16 +540,16 @@ function fillFilters() {
 }
 
 function refilter() {
-  const gone = leftOut("");
-  if (current && isShown(current, gone)) return go(current);
-  const shown = cards.filter((card) => isShown(card, gone));
-  go(shown.find((card) => !memory.answers[card.id] && !settled(card, gone)) || shown[0] || null);
+  const others = outcome();
+  if (current && isShown(current, others)) return go(current);
+  const shown = cards.filter((card) => isShown(card, others));
+  go(shown.find((card) => !isDone(card, others)) || shown[0] || null);
 }
 
 const KEYS = {
   a: accept,
   k: keep,
-  d: () => current && !settled(current, leftOut(current.id)) && give(current, { action: "drop" }),
+  d: () => current && give(current, { action: "drop" }),
   u: undo,
   n: () => byKey("note") && byKey("note").focus(),
   r: () => byKey("finder") && byKey("finder").focus(),
