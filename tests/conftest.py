@@ -59,6 +59,7 @@ def own_database(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests out of the user's FiftyOne database; its mongod stops before the folder goes."""
     folder = tmp_path_factory.mktemp("fiftyone")
     os.environ["FIFTYONE_DATABASE_DIR"] = str(folder)
+    os.environ["FIFTYONE_PLUGINS_DIR"] = str(folder / "plugins")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
@@ -31,6 +32,11 @@ class Answered:
     decisions: list[Decision] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
+
+    def __add__(self, other: Answered) -> Answered:
+        return Answered(
+            [*self.decisions, *other.decisions], {**self.refused, **other.refused}, {**self.states, **other.states}
+        )
 
 
 class Answering:
@@ -96,6 +102,10 @@ class Answering:
 
         made = append_composed(self.dataset.decisions, compose)
         return Answered(made, told[0].refused, told[0].states(sample_ids))
+
+    def open_rows(self, sample_id: str, decisions: Iterable[Decision]) -> list[Any]:
+        """Return the findings of the sample that wait for an answer, worst first."""
+        return Desk(self.evidence, decisions, "").open(sample_id)
 
     def undo(self, reviewer: str | None = None) -> Answered:
         """Take back all that the reviewer said with their last answer that stands, so that it counts as never said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import socket
 import threading
@@ -11,13 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from curate.dataset import DatasetFolder
+from curate.decide import current_user
 from curate.decisions import Decision
 from curate.files import Problem
 from curate.review.environment import load_fiftyone
 from curate.review.layout import NEXT, SUSPECTS
+from curate.review.plugins import link_plugin
 from curate.review.pull import Notify, pull_review, tell
 from curate.review.push import push_review
-from curate.review.snapshot import review_name
+from curate.review.sitting import REVIEWER
+from curate.review.snapshot import mark, review_name
 from curate.spec import Spec
 
 PORT = 5151
@@ -49,7 +53,7 @@ def review(
     if pull:
         return pull_review(dataset, spec, reviewer, notify=notify)
     push_review(dataset, spec)
-    session = open_app(dataset, spec, port, browser=browser, notify=notify)
+    session = open_app(dataset, spec, port, browser=browser, reviewer=reviewer, notify=notify)
     if not wait:
         return []
     try:
@@ -66,6 +70,7 @@ def open_app(
     address: str = LOOPBACK,
     browser: bool = True,
     name: str | None = None,
+    reviewer: str | None = None,
     notify: Notify = tell,
 ) -> Any:
     """Open the App on what was picked to label next, else on the suspects, else on everything; return its session.
@@ -85,6 +90,12 @@ def open_app(
     pushed = fo.load_dataset(name)
     shown = next((one for one in (NEXT, SUSPECTS) if pushed.has_saved_view(one)), "")
     view = pushed.load_saved_view(shown) if shown else None
+    try:
+        link_plugin()
+    except Problem as problem:  # labels and tags can be edited without it
+        notify(str(problem))
+    mark(pushed, reviewer=reviewer or current_user())
+    os.environ[REVIEWER] = reviewer or current_user()  # for the server, which is a process of its own
     _start_server(port, address)
     # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
     session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)

@@ -46,6 +46,10 @@ class Evidence:
     groups: pd.DataFrame
     samples: pd.DataFrame
 
+    @property
+    def issues(self) -> set[str]:
+        return {row.issue for rows in self.findings.values() for row in rows}
+
 
 def read_evidence(dataset: DatasetFolder) -> Evidence:
     """Return what scan and audit left behind; no findings before the first audit.

@@ -20,6 +20,7 @@ QUIET = {
     "FIFTYONE_DEFAULT_APP_ADDRESS": "127.0.0.1",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+    "FIFTYONE_PLUGINS_CACHE_ENABLED": "true",  # else every answer loads all plugins anew
 }
 _open = contextlib.ExitStack()
 

@@ -25,7 +25,7 @@ def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.Data
     """Give the FiftyOne dataset ``view`` its map, unless it has it already or there are no vectors for all samples."""
     ids = list(snapshot["sample_id"])
     shown = hashlib.sha256(repr((spec.audit.embedding, list(snapshot["fiftyone_id"]))).encode()).hexdigest()
-    if not _has_vectors(dataset, spec, ids) or (view.info.get(INFO) or {}).get("map") == shown:
+    if not has_vectors(dataset, spec, ids) or (view.info.get(INFO) or {}).get("map") == shown:
         return
     from fiftyone import brain
 
@@ -48,7 +48,8 @@ def principal_points(vectors: np.ndarray) -> np.ndarray:
     return centred @ axes[:, :-3:-1]
 
 
-def _has_vectors(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> bool:
+def has_vectors(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> bool:
+    """Return whether the vectors of all samples are there without running a network."""
     if len(ids) < FEWEST:
         return False
     if spec.audit.embedding != "lite0":

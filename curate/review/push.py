@@ -47,6 +47,7 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
         lay_out(fo, view, kinds)  # not each time: a reviewer may have arranged the App since
     restrict_labels(view, spec)
     snapshot = _write_rows(fo, view, rows, kinds, no_snapshot() if before is None else before)
+    mark(view, folder=str(dataset.path.resolve()))  # where the plugin finds what was decided
     view.info = {**view.info, "classes": spec.classes}
     view.default_classes = spec.class_names
     save_views(view, rows)

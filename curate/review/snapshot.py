@@ -2,11 +2,14 @@
 
 A token stands in the snapshot and in the FiftyOne dataset. It is taken away while a push writes: a push that was cut
 off, another database, or a deleted cache are then noticed, instead of every difference passing for an edit.
+Answers given by the plugin change rows between two pushes: those are added to a journal beside the snapshot.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -45,9 +48,36 @@ def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     """Return the snapshot of the FiftyOne dataset ``view``; None when it is not the one that was pushed last."""
     pushed = view.info.get(INFO) or {}
     table, about = _paths(dataset, view.name)
-    if not table.is_file() or not about.is_file() or not pushed.get("token"):
+    token = pushed.get("token")
+    if not table.is_file() or not about.is_file() or not token or read_json(about)["token"] != token:
         return None
-    return read_parquet(table) if read_json(about)["token"] == pushed["token"] else None
+    return _with_journal(read_parquet(table), _journal(dataset, view.name), token)
+
+
+def journal_rows(dataset: DatasetFolder, view: Any, rows: list[dict[str, Any]]) -> None:
+    """Note that ``rows`` (`fiftyone_id, label, drop, keep`) were written to the FiftyOne dataset: they are no edits."""
+    journal = _journal(dataset, view.name)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({"token": (view.info.get(INFO) or {}).get("token", ""), "rows": rows})
+    with journal.open("a", encoding="utf-8") as log:
+        log.write(line + "\n")
+
+
+def _with_journal(snapshot: pd.DataFrame, journal: Path, token: str) -> pd.DataFrame:
+    """Return ``snapshot`` with what was written since; such a row loses its digest, so that the next push writes it."""
+    if not journal.is_file():
+        return snapshot
+    latest: dict[str, dict[str, Any]] = {}
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):  # half a line of a process that was killed
+            entry = json.loads(line)
+            if entry["token"] == token:
+                latest |= {row["fiftyone_id"]: row for row in entry["rows"]}
+    rows = [
+        {**row, **latest[row["fiftyone_id"]], "digest": ""} if row["fiftyone_id"] in latest else row
+        for row in snapshot.to_dict("records")
+    ]
+    return pd.DataFrame(rows, columns=list(snapshot.columns)) if latest else snapshot
 
 
 def write_snapshot(dataset: DatasetFolder, view: Any, snapshot: pd.DataFrame, token: str) -> None:
@@ -56,6 +86,7 @@ def write_snapshot(dataset: DatasetFolder, view: Any, snapshot: pd.DataFrame, to
     write_table(table, snapshot)
     write_json(about, {"token": token})
     mark(view, token=token)
+    _journal(dataset, view.name).unlink(missing_ok=True)
 
 
 def mark(view: Any, **facts: Any) -> None:
@@ -67,6 +98,10 @@ def mark(view: Any, **facts: Any) -> None:
 def no_snapshot() -> pd.DataFrame:
     """Return a snapshot of nothing."""
     return empty(SNAPSHOT)
+
+
+def _journal(dataset: DatasetFolder, name: str) -> Path:
+    return dataset.cache / "review" / f"{name}.jsonl"
 
 
 def _paths(dataset: DatasetFolder, name: str) -> tuple[Path, Path]:

@@ -1,0 +1,256 @@
+"""Operators: one an answer, on the sample that is open, else on those selected, else on the whole view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fiftyone import operators
+from fiftyone.operators import types
+
+from curate.files import Problem
+from curate.review.answering import Answered, tell_refused
+from curate.review.layout import SUSPECTS
+from curate.review.sitting import SKIPPED, Sitting, is_ours, sitting_of
+
+PANEL = "findings"
+ICONS = {
+    "accept": "check_circle",
+    "keep": "thumb_up",
+    "relabel": "sell",
+    "drop": "delete",
+    "undrop": "restore_from_trash",
+    "keep_this_copy": "filter_1",
+    "not_copies": "call_split",
+}
+LABELS = {
+    "accept": "Accept the suggestion",
+    "keep": "Keep as it is",
+    "relabel": "Relabel",
+    "drop": "Drop from the dataset",
+    "undrop": "Take back into the dataset",
+    "keep_this_copy": "Keep this copy, merge the others into it",
+    "not_copies": "Not copies: keep the whole group",
+}
+
+
+class AnswerOperator(operators.Operator):
+    """An answer to the findings of samples; `answer` is set by the subclasses."""
+
+    answer = ""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        return operators.OperatorConfig(
+            name=self.answer,
+            label=f"specurate: {LABELS[self.answer]}",
+            description="Writes a decision to decisions.jsonl; `undo` takes it back",
+            icon=ICONS[self.answer],
+            dynamic=True,
+            risk_level=types.RiskLevel.LOW,  # nothing is deleted, and undo takes it back
+            view_target=False,
+        )
+
+    def resolve_input(self, ctx: Any) -> Any:
+        inputs = types.Object()
+        if not is_ours(ctx.dataset):
+            inputs.message("not_ours", "This dataset was not opened by `curate review`.")
+            return types.Property(inputs)
+        if self.answer == "relabel":
+            inputs.enum("label", list(sitting_of(ctx.dataset).answering.evidence.spec.classes), label="Class")
+        inputs.str("reason", label="Reason", required=False)
+        if not chosen_ids(ctx):
+            inputs.bool("all_in_view", label=f"All {len(ctx.view):,} samples in view", default=False)
+        view = types.PromptView(submit_button_label=LABELS[self.answer].split(":")[0].split(",")[0])
+        return types.Property(inputs, view=view)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        return give_answer(ctx, self.answer, ctx.params)
+
+
+ANSWER_OPERATORS = [
+    type(answer.title().replace("_", ""), (AnswerOperator,), {"answer": answer, "__doc__": label})
+    for answer, label in LABELS.items()
+]
+
+
+class Undo(operators.Operator):
+    """Take the reviewer's last answer back."""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        return _config("undo", "Undo my last answer", "undo")
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        return undo_answer(ctx)
+
+
+class Note(operators.Operator):
+    """Give the reviewer's decisions on samples a reason."""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        return _config("note", "Note a reason", "edit_note")
+
+    def resolve_input(self, ctx: Any) -> Any:
+        inputs = types.Object()
+        inputs.str("reason", label="Reason of your decision on these samples", required=True)
+        return types.Property(inputs)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            told = sitting_of(ctx.dataset).note(ctx.dataset, _expect_chosen(ctx), ctx.params.get("reason") or "")
+        except Problem as problem:
+            return _refuse(ctx, str(problem))
+        return _tell(ctx, told)
+
+
+class Skip(operators.Operator):
+    """Pass on without a decision: the tag `skipped`, in the App only, keeps the sample from being offered again."""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        return _config("skip", "Skip for now", "skip_next")
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        return skip(ctx)
+
+
+class Welcome(operators.Operator):
+    """On a dataset of ours: a thumb up or down selects, and the panel of the findings opens beside the grid."""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        config = _config("welcome", "Open the findings", "fact_check")
+        config.on_dataset_open = True
+        return config
+
+    def resolve_placement(self, ctx: Any) -> Any:
+        button = types.Button(label="Findings and answers", icon="fact_check", prompt=False)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        if is_ours(ctx.dataset):
+            ctx.ops.set_sample_selection_style(default="thumbsup", alt="thumbsdown")
+            ctx.ops.open_panel(PANEL, layout="horizontal")
+        return {}
+
+
+OPERATORS = [*ANSWER_OPERATORS, Undo, Note, Skip, Welcome]
+
+
+def give_answer(ctx: Any, answer: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer for the chosen samples, show it, and go on to the next; return what was written.
+
+    ``params`` may hold `label` or `number` (of the class, from 1), `issue`, `reason`, `all_in_view`.
+    """
+    try:
+        sitting, view = sitting_of(ctx.dataset), ctx.dataset
+        ids = _expect_chosen(ctx, bool(params.get("all_in_view")))
+        following = _next_id(ctx, ids)
+        issue = params.get("issue") or _issue_of(ctx, sitting)
+        label, reason = _label(params, sitting), params.get("reason") or ""
+        answered = Answered()
+        for part, word in _by_thumb(ctx, ids, answer):
+            answered += sitting.answer(view, part, word, label, issue, reason)
+    except Problem as problem:
+        return _refuse(ctx, str(problem))
+    return _tell(ctx, answered, following)
+
+
+def undo_answer(ctx: Any) -> dict[str, Any]:
+    """Take the reviewer's last answer back and show it."""
+    try:
+        undone = sitting_of(ctx.dataset).undo(ctx.dataset)
+    except Problem as problem:
+        return _refuse(ctx, str(problem))
+    if not undone.decisions:
+        return _refuse(ctx, "There is no answer of yours to take back.")
+    return _tell(ctx, undone)
+
+
+def skip(ctx: Any) -> dict[str, Any]:
+    """Tag the chosen samples as skipped and go on to the next."""
+    try:
+        sitting_of(ctx.dataset)
+        ids = _expect_chosen(ctx)
+        following = _next_id(ctx, ids)
+    except Problem as problem:
+        return _refuse(ctx, str(problem))
+    ctx.dataset.select(ids).tag_samples(SKIPPED)
+    return _tell(ctx, Answered(), following)
+
+
+def chosen_ids(ctx: Any) -> list[str]:
+    """Return the sample that is open, else those selected: a selection behind an open sample cannot be seen."""
+    return [ctx.current_sample] if ctx.current_sample else list(ctx.selected)
+
+
+def _expect_chosen(ctx: Any, all_in_view: bool = False) -> list[str]:
+    if ids := chosen_ids(ctx):
+        return ids
+    if not all_in_view:
+        raise Problem("Open a sample or select some first; or answer for all in view, where the operator asks.")
+    return list(ctx.view.values("id"))
+
+
+def _by_thumb(ctx: Any, ids: Sequence[str], answer: str) -> list[tuple[list[str], Any]]:
+    """Return whom to give which answer: where suggestions are accepted, a thumb down keeps what it marks."""
+    down = {one["id"] for one in ctx.selected_samples if isinstance(one, dict) and one.get("type") == "alt"}
+    if answer != "accept" or ctx.current_sample:
+        return [(list(ids), answer)]
+    parts = [([one for one in ids if one not in down], answer), ([one for one in ids if one in down], "keep")]
+    return [(part, word) for part, word in parts if part]
+
+
+def _label(params: dict[str, Any], sitting: Sitting) -> str:
+    classes = sitting.answering.evidence.spec.class_names
+    number = int(params.get("number") or 0)
+    if number > len(classes):
+        raise Problem(f"Expected a key from 1 to {len(classes)}, found {number}: {', '.join(classes)}.")
+    return classes[number - 1] if number else params.get("label") or ""
+
+
+def _issue_of(ctx: Any, sitting: Sitting) -> str:
+    """Return the issue that the saved view shows: there, an answer is about nothing else. '' where it shows all."""
+    name = ctx.request_params.get("view_name") or ""
+    return "label_error" if name == SUSPECTS else name if name in sitting.answering.evidence.issues else ""
+
+
+def _next_id(ctx: Any, ids: Sequence[str]) -> str:
+    """Return the next sample in view that waits for an answer, after the open one; '' when there is none."""
+    if not ctx.current_sample:
+        return ""
+    keys, issues, tags = ctx.view.values(["id", "open_issues", "tags"])
+    place = keys.index(ctx.current_sample) + 1 if ctx.current_sample in keys else 0
+    order = [*range(place, len(keys)), *range(place)]
+    waits = (keys[at] for at in order if issues[at] and SKIPPED not in (tags[at] or ()) and keys[at] not in ids)
+    return next(waits, "")
+
+
+def _tell(ctx: Any, answered: Answered, following: str = "") -> dict[str, Any]:
+    """Show the App what has changed, and return it."""
+    if answered.refused:
+        ctx.ops.notify(tell_refused(answered.refused), variant="warning")
+    if answered.decisions and len(answered.decisions) > 1:
+        ctx.ops.notify(f"{len(answered.decisions):,} decisions written.", variant="success")
+    if not ctx.current_sample:
+        ctx.ops.clear_selected_samples()
+    ctx.ops.reload_samples()
+    if following:
+        ctx.ops.open_sample(id=following)
+    elif ctx.current_sample and not answered.refused:
+        ctx.ops.notify("Nothing else in this view waits for an answer.", variant="info")
+    decisions = [one.model_dump(exclude_none=True) for one in answered.decisions]
+    return {"decisions": decisions, "refused": list(answered.refused.values())}
+
+
+def _refuse(ctx: Any, sentence: str) -> dict[str, Any]:
+    ctx.ops.notify(sentence, variant="warning")
+    return {"decisions": [], "refused": [sentence]}
+
+
+def _config(name: str, label: str, icon: str) -> operators.OperatorConfig:
+    return operators.OperatorConfig(
+        name=name, label=f"specurate: {label}", icon=icon, risk_level=types.RiskLevel.LOW, view_target=False
+    )

@@ -1,0 +1,144 @@
+"""The panel beside grid and sample: what was found, why, what it looks like, and the answers as buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fiftyone import operators
+from fiftyone.operators import types
+
+from curate.files import Problem
+from curate.review.evidence import Page, find_page
+from curate.review.plugin.operators import PANEL, chosen_ids, give_answer, skip, undo_answer
+from curate.review.sitting import is_ours, read_rows, sitting_of
+
+BUTTONS = 9  # one a class; more go into a list
+SIDE = "112px"  # of a small picture
+HELP = "Keys, when a sample is open or some are selected: a accept, k keep, 1-9 relabel, d drop, u undo, s skip."
+
+
+class FindingsPanel(operators.Panel):
+    """The findings of the sample that is open, else of the first that is selected."""
+
+    @property
+    def config(self) -> operators.PanelConfig:
+        return operators.PanelConfig(
+            name=PANEL,
+            label="Findings",
+            icon="fact_check",
+            surfaces="grid modal",
+            help_markdown=HELP,
+            allow_multiple=False,
+        )
+
+    def on_load(self, ctx: Any) -> None:
+        self._show(ctx)
+
+    def on_change_current_sample(self, ctx: Any) -> None:
+        self._show(ctx)
+
+    def on_change_selected(self, ctx: Any) -> None:
+        self._show(ctx)
+
+    def on_change_view(self, ctx: Any) -> None:
+        self._show(ctx)
+
+    def answer(self, ctx: Any) -> None:
+        """Give the answer that the button's params name, with the note as its reason."""
+        params = {**ctx.params, "reason": ctx.panel.get_state("note") or ""}
+        give_answer(ctx, ctx.params["answer"], params)
+        self._after(ctx)
+
+    def relabel(self, ctx: Any) -> None:
+        """Relabel to the class chosen in the list."""
+        params = {"label": ctx.params.get("value") or "", "reason": ctx.panel.get_state("note") or ""}
+        give_answer(ctx, "relabel", params)
+        self._after(ctx)
+
+    def undo(self, ctx: Any) -> None:
+        """Take the last answer back."""
+        undo_answer(ctx)
+        self._after(ctx)
+
+    def skip(self, ctx: Any) -> None:
+        """Go on without a decision."""
+        skip(ctx)
+        self._after(ctx)
+
+    def render(self, ctx: Any) -> Any:
+        panel = types.Object()
+        try:
+            page = _page(ctx)
+        except Problem as problem:
+            panel.md(str(problem), name="refused")
+            return types.Property(panel)
+        _write_page(panel, page, self)
+        view = types.GridView(orientation="vertical", gap=1, align_x="left", padding=1)
+        return types.Property(panel, view=view)
+
+    def _after(self, ctx: Any) -> None:
+        ctx.panel.set_state("note", "")
+        self._show(ctx)
+
+    def _show(self, ctx: Any) -> None:
+        """Send the pictures; the App looks them up by name when it draws what `render` returns."""
+        if is_ours(ctx.dataset):
+            page = _page(ctx)
+            ctx.panel.set_data("pictures", {f"p{place}": one.picture for place, one in enumerate(page.likenesses)})
+
+
+def _page(ctx: Any) -> Page:
+    sitting = sitting_of(ctx.dataset)
+    chosen = chosen_ids(ctx)
+    rows = read_rows(ctx.dataset, "id", chosen[:1])
+    return find_page(sitting, rows[0].sample_id if rows else "", len(chosen))
+
+
+def _write_page(panel: Any, page: Page, actions: FindingsPanel) -> None:
+    panel.md(page.head, name="head")
+    if page.findings:
+        panel.md(page.findings, name="found")
+    if page.sample_id:
+        _write_buttons(panel, page, actions)
+        if page.likenesses:
+            panel.md(f"**{page.likeness_title}**", name="likeness_title")
+            _write_pictures(panel, page)
+    panel.md(page.definitions, name="definitions")
+    panel.md(f"{page.progress}\n\n{HELP}", name="progress")
+
+
+def _write_buttons(panel: Any, page: Page, actions: FindingsPanel) -> None:
+    def add(row: Any, answer: str, label: str, **more: Any) -> None:
+        name = "_".join([answer, *map(str, more.values())]).replace(" ", "_")
+        row.btn(name, label=label, on_click=actions.answer, params={"answer": answer, **more}, variant="outlined")
+
+    first = panel.h_stack("first", gap=1)
+    if page.suggestion:
+        first.btn(
+            "accept", label=page.suggestion, on_click=actions.answer, params={"answer": "accept"}, variant="contained"
+        )
+    add(first, "keep", "Keep as it is")
+    add(first, *(("undrop", "Take back") if page.is_dropped else ("drop", "Drop")))
+    if page.is_copy:
+        second = panel.h_stack("second", gap=1)
+        add(second, "keep_this_copy", "Keep this copy")
+        add(second, "not_copies", "Not copies")
+    if len(page.classes) <= BUTTONS:
+        third = panel.h_stack("third", gap=1)
+        for place, name in enumerate(page.classes, 1):
+            add(third, "relabel", f"{place} {name}", number=place)
+    else:
+        choices = types.DropdownView()
+        for name in page.classes:
+            choices.add_choice(name, label=name)
+        panel.enum("label", choices.values(), label="Relabel to", view=choices, on_change=actions.relabel)
+    last = panel.h_stack("last", gap=1)
+    last.btn("undo", label="Undo my last", icon="undo", on_click=actions.undo)
+    last.btn("skip", label="Skip", icon="skip_next", on_click=actions.skip)
+    panel.str("note", label="Note: the reason of the next answer", view=types.TextFieldView())
+
+
+def _write_pictures(panel: Any, page: Page) -> None:
+    row = panel.h_stack("pictures", gap=1, wrap=True)
+    for place, one in enumerate(page.likenesses):
+        row.img(f"p{place}", height=SIDE, alt_text=one.caption, caption=one.caption)

@@ -1,0 +1,181 @@
+"""Answers given in the App: taken for samples as FiftyOne names them, written to the log, and shown in its copy.
+
+The log comes first and FiftyOne's copy follows: whatever is killed in between, an answer that was acknowledged stands.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from curate.dataset import DatasetFolder, open_dataset
+from curate.decide import current_user
+from curate.files import Problem
+from curate.review.answering import Answered, Answering
+from curate.review.desk import Answer, State
+from curate.review.environment import load_fiftyone
+from curate.review.evidence import Gallery
+from curate.review.pull import pull_review
+from curate.review.rows import DROP, KEEP, TAGS
+from curate.review.snapshot import INFO, journal_rows, read_snapshot
+
+REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
+SKIPPED = "skipped"  # a tag of FiftyOne's copy only
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample in FiftyOne's copy."""
+
+    fiftyone_id: str
+    sample_id: str
+    label: str
+    tags: tuple[str, ...]
+    open_issues: tuple[str, ...]
+
+    @property
+    def edit(self) -> tuple[str, bool, bool]:
+        """What an edit in the App can change: the class, and whether the tags say drop or keep."""
+        return self.label, DROP in self.tags, KEEP in self.tags
+
+
+class Sitting:
+    """One dataset folder under review in this process."""
+
+    def __init__(self, dataset: DatasetFolder) -> None:
+        self.dataset = dataset
+        self.answering = Answering(dataset)
+        self.gallery = Gallery()
+        self._snapshot: dict[str, tuple[str, bool, bool]] = {}
+        self._token = ""
+
+    def answer(
+        self, view: Any, ids: Sequence[str], answer: Answer, label: str = "", issue: str = "", reason: str = ""
+    ) -> Answered:
+        """Take one answer for the samples with FiftyOne's ``ids`` and bring FiftyOne's copy in line.
+
+        Raises
+        ------
+        Problem
+            When the answer, the class or a sample is unknown.
+        """
+        self._take_edits_in(view, ids)
+        chosen = read_rows(view, "id", ids)
+        if strangers := sum(not row.sample_id for row in chosen):
+            raise Problem(f"{strangers} of the samples are not in the dataset's sources: they were added in the App.")
+        sample_ids = [row.sample_id for row in chosen]
+        copies = {copy for one in sample_ids for copy in self._group(one)} - set(sample_ids)
+        rows = chosen + read_rows(view, "sample_id", sorted(copies))
+        shown = {row.sample_id: list(row.open_issues) for row in rows}
+        answered = self.answering.answer(
+            sample_ids, answer, label=label, issue=issue, reason=reason, reviewer=reviewer_of(view), shown=shown
+        )
+        self._show(view, rows, answered.states)
+        return answered
+
+    def undo(self, view: Any) -> Answered:
+        """Take the reviewer's last answer back, here and in FiftyOne's copy."""
+        undone = self.answering.undo(reviewer_of(view))
+        self._show(view, read_rows(view, "sample_id", list(undone.states)), undone.states)
+        return undone
+
+    def note(self, view: Any, ids: Sequence[str], text: str) -> Answered:
+        """Give the reviewer's decisions on the samples a reason."""
+        return self.answering.note([row.sample_id for row in read_rows(view, "id", ids)], text, reviewer_of(view))
+
+    def _group(self, sample_id: str) -> list[str]:
+        evidence = self.answering.evidence
+        return evidence.members.get(evidence.group_of.get(sample_id, ""), [])
+
+    def _take_edits_in(self, view: Any, ids: Sequence[str]) -> None:
+        """Pull first what was changed on these samples by FiftyOne's own editor or tags: it would be overwritten."""
+        token = (view.info.get(INFO) or {}).get("token", "")
+        if token != self._token:
+            snapshot = read_snapshot(self.dataset, view)
+            table = pd.DataFrame() if snapshot is None else snapshot
+            self._snapshot = {row.fiftyone_id: (row.label, row.drop, row.keep) for row in table.itertuples()}
+            self._token = token
+        if any(self._snapshot.get(row.fiftyone_id, row.edit) != row.edit for row in read_rows(view, "id", ids)):
+            pull_review(self.dataset, self.answering.evidence.spec, reviewer_of(view), view.name, notify=lambda _: None)
+            view.reload()
+            self._token = ""  # another App on this database may have written rows too
+
+    def _show(self, view: Any, rows: Iterable[Row], states: dict[str, State]) -> None:
+        """Write labels, tags and open findings as they are now into FiftyOne's copy, where they differ."""
+        fo = load_fiftyone()
+        now = {row: _shown(row, states[row.sample_id]) for row in rows if row.sample_id in states}
+        changed = {row: wanted for row, wanted in now.items() if wanted != row}
+        labels = {
+            row.fiftyone_id: fo.Classification(label=wanted.label) if wanted.label else None
+            for row, wanted in changed.items()
+            if wanted.label != row.label
+        }
+        tags = {row.fiftyone_id: list(wanted.tags) for row, wanted in changed.items() if wanted.tags != row.tags}
+        issues = {row.fiftyone_id: list(wanted.open_issues) for row, wanted in changed.items()}
+        for name, values in (("label", labels), ("tags", tags), ("open_issues", issues)):
+            if values:
+                view.set_values(name, values, key_field="id", progress=False)
+        if changed:
+            self._snapshot |= {wanted.fiftyone_id: wanted.edit for wanted in changed.values()}
+            names = ("label", "drop", "keep")
+            rows_now = [
+                {"fiftyone_id": one.fiftyone_id, **dict(zip(names, one.edit, strict=True))} for one in changed.values()
+            ]
+            journal_rows(self.dataset, view, rows_now)
+
+
+def sitting_of(view: Any) -> Sitting:
+    """Return the sitting of the FiftyOne dataset ``view``, one a folder in this process.
+
+    Raises
+    ------
+    Problem
+        When the dataset was not pushed by `curate review`, or its folder is gone.
+    """
+    folder = (view.info.get(INFO) or {}).get("folder", "") if view is not None else ""
+    if not folder:
+        raise Problem("Expected a dataset that `curate review` opened: this one has no decisions to write to.")
+    if folder not in _sittings:
+        _sittings[folder] = Sitting(open_dataset(Path(folder)))
+    return _sittings[folder]
+
+
+_sittings: dict[str, Sitting] = {}
+
+
+def is_ours(view: Any) -> bool:
+    """Return whether the FiftyOne dataset ``view`` was pushed by `curate review`."""
+    return view is not None and bool((view.info.get(INFO) or {}).get("folder"))
+
+
+def reviewer_of(view: Any) -> str:
+    """Return who answers: the reviewer of this App, else whoever opened the dataset last, else the login name."""
+    return os.environ.get(REVIEWER) or (view.info.get(INFO) or {}).get("reviewer") or current_user()
+
+
+def read_rows(view: Any, field: str, values: Sequence[str]) -> list[Row]:
+    """Return the rows of ``view`` whose ``field`` (`id` or `sample_id`) is one of ``values``, in that order."""
+    if not values:
+        return []
+    from fiftyone import ViewField
+
+    found = view.select(list(values)) if field == "id" else view.match(ViewField(field).is_in(list(values)))
+    columns = found.values(["id", "sample_id", "label.label", "tags", "open_issues"])
+    rows = [
+        Row(key, sample_id or "", label or "", tuple(tags or ()), tuple(issues or ()))
+        for key, sample_id, label, tags, issues in zip(*columns, strict=True)
+    ]
+    order = {value: place for place, value in enumerate(values)}
+    return sorted(rows, key=lambda row: order[row.fiftyone_id if field == "id" else row.sample_id])
+
+
+def _shown(row: Row, state: State) -> Row:
+    """Return ``row`` as it should stand in the App; the reviewer's own tags stay."""
+    ours = (DROP,) if state.dropped else (KEEP,) if state.kept else ()
+    own = tuple(tag for tag in row.tags if tag not in (*TAGS, SKIPPED))
+    return replace(row, label=state.label, tags=own + ours, open_issues=tuple(state.open_issues))
