@@ -54,7 +54,7 @@ def propose_decisions(
     groups
         Columns ``sample_id, group_id, keeper``: the near-duplicate groups.
     rows
-        Columns ``sample_id, label, split, excluded`` as they are now.
+        Columns ``sample_id, label, split, excluded`` as they are now, and ``claim``: its split but for its copies.
     held
         Samples that a person said stay.
     """
@@ -62,11 +62,12 @@ def propose_decisions(
     split = dict(zip(rows["sample_id"], rows["split"], strict=True))
     pixels = dict(zip(scan.samples["sample_id"], scan.samples["pixel_hash"], strict=True))
     conflicts = set(findings.loc[findings["issue"] == "label_conflict", "sample_id"])
+    exam = set(rows.loc[rows["claim"] == "test", "sample_id"])
     decisions, gone = [], set(rows.loc[rows["excluded"].isin(GONE), "sample_id"])
     # Copies come last: which of them stays is only known when it is known which of them are left out.
     copies = findings["issue"] == "near_duplicate"
     for part in (findings[~copies], findings[copies]):
-        keepers = find_keepers(groups, scan.samples, gone)
+        keepers = find_keepers(groups, scan.samples, gone, exam)
         for row in part.itertuples():
             keeper, before = keepers.get(row.sample_id, ""), label.get(row.sample_id, "")
             is_exact = pixels.get(row.sample_id) == pixels.get(keeper)
@@ -85,16 +86,24 @@ def propose_decisions(
     return decisions
 
 
-def find_keepers(groups: pd.DataFrame, samples: pd.DataFrame, gone: AbstractSet[str] = frozenset()) -> dict[str, str]:
+def find_keepers(
+    groups: pd.DataFrame,
+    samples: pd.DataFrame,
+    gone: AbstractSet[str] = frozenset(),
+    exam: AbstractSet[str] = frozenset(),
+) -> dict[str, str]:
     """Return the sample that stays of each sample's near-duplicate group: the audit's, or the next best if it is gone.
 
-    Members of a group of which nothing is left have none: merging them into what is gone would lose the picture.
+    What is in the test set by itself (``exam``) stays before copies that were trained on or came later, however good
+    these are. Members of a group of which nothing is left have none: merging them into what is gone would lose the
+    picture.
     """
     left = groups[~groups["sample_id"].isin(gone)]
     left = left.assign(chosen=left["sample_id"] == left["keeper"])
+    left = left.assign(tested=left["sample_id"].isin(exam))
     sizes = samples[["sample_id", "bytes"]].assign(pixels=samples["width"] * samples["height"])
-    order = ["chosen", "pixels", "bytes", "sample_id"]
-    best = left.merge(sizes, on="sample_id").sort_values(order, ascending=[False, False, False, True])
+    order = ["tested", "chosen", "pixels", "bytes", "sample_id"]
+    best = left.merge(sizes, on="sample_id").sort_values(order, ascending=[False, False, False, False, True])
     keeper = best.drop_duplicates("group_id").set_index("group_id")["sample_id"].to_dict()
     members = zip(groups["sample_id"], groups["group_id"], strict=True)
     return {sample_id: keeper[group] for sample_id, group in members if group in keeper}
@@ -137,10 +146,14 @@ def accept_findings(
     chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
     labels = dict(zip(*_labels_now(dataset, spec), strict=True))
     gone = set(fold_decisions(read_decisions(dataset.decisions)).query("dropped")["sample_id"])
-    keepers = find_keepers(_groups(dataset), read_scan(dataset).samples, gone)
+    rows = _with_splits(dataset, read_scan(dataset), spec)
+    exam = set(rows.loc[rows["claim"] == "test", "sample_id"])
+    keepers = find_keepers(_groups(dataset), read_scan(dataset).samples, gone, exam)
     decisions = []
     for row in chosen.itertuples():
         action = row.suggested_action if row.suggested_action in ACTIONS else ""
+        if issue == "near_duplicate" and action == "keep":  # unless another one stays: that of the test set
+            action = "merge"
         new_label = keepers.get(row.sample_id, "") if action == "merge" else row.suggested_label
         if new_label == row.sample_id:  # the copy that was to stay is gone: this one stays in its place
             action = "keep"
@@ -291,4 +304,5 @@ def _labels_now(dataset: DatasetFolder, spec: Spec) -> tuple[pd.Series, pd.Serie
 def _with_splits(dataset: DatasetFolder, scan: Scan, spec: Spec) -> pd.DataFrame:
     rows = resolve_labels(scan, fold_decisions(read_decisions(dataset.decisions)), spec)
     rows["group_id"] = rows["sample_id"].map(read_groups(dataset, scan))
-    return rows.assign(split=rows["sample_id"].map(place_samples(dataset, rows, spec).split).fillna(""))
+    places = place_samples(dataset, rows, spec).places.set_index("sample_id")
+    return rows.assign(**{name: rows["sample_id"].map(places[name]).fillna("") for name in ("split", "claim")})

@@ -21,7 +21,7 @@ from curate.tables import SPLITS
 
 STRICTEST = ("test", "val", "train")
 NEED = ("train", "test", "val")  # what a class can least do without comes first
-PLACES = ["sample_id", "group_id", "split", "rule", "by", "position"]
+PLACES = ["sample_id", "group_id", "split", "rule", "by", "position", "claim"]
 # Who may come to a new place in test: anybody; who the hash puts there; nobody.
 ANY, HASHED, NEVER = "any", "hashed", "never"
 
@@ -45,7 +45,8 @@ class Assignment:
 
     `places` has the columns ``PLACES``. `rule` is what decided: locked, pinned, given, before, lock, hash (new, and
     where the hash falls), share (new, moved from there to meet the shares) or needed (new, and its class had none
-    there). `by` is the sample whose claim it was, '' for new ones; `position` is the hash of its group, 0..1.
+    there). `by` is the sample whose claim it was, '' for new ones; `position` is the hash of its group, 0..1; `claim`
+    is the split that the sample claims for itself, '' for none.
     """
 
     split: pd.Series
@@ -265,8 +266,10 @@ def _assignment(
     recipe: Split,
 ) -> Assignment:
     rows = sorted((one, name) for name, group in groups.items() for one in group.members)
+    nothing = _Claim("", "")
+    decided = [(one, name, final[name], groups[name].position, claims.get(one, nothing)) for one, name in rows]
     places = pd.DataFrame(
-        [(one, name, final[name].split, final[name].rule, final[name].by, groups[name].position) for one, name in rows],
+        [(one, name, at.split, at.rule, at.by, where, own.split) for one, name, at, where, own in decided],
         columns=PLACES,
     )
     split = pd.Series(dict(zip(places["sample_id"], places["split"], strict=True)), dtype="str")

@@ -103,6 +103,7 @@ def test_json_on_every_command(demo_run, tmp_path):
         ("label", path),
         ("decide", path),
         ("build", path),
+        ("split", path),
         ("report", path),
         ("export", path, "v1", "--to", tmp_path / "out"),
         ("train", path, "v1"),
@@ -130,6 +131,6 @@ def test_help_is_quick_and_names_the_commands():
     assert time.perf_counter() - started < 5  # what is promised (0.3 s) is measured in the benchmarks
     for name in (
         "demo init run review report doctor scan audit findings votes annotators detectors decide label slices "
-        "build check export train evaluate compare predict"
+        "build split check export train evaluate compare predict"
     ).split():
         assert f" {name} " in said

@@ -240,6 +240,9 @@ def print_applied(applied: Applied, json: bool) -> None:
         warn(f"{counted(len(applied.faults), 'line')} passed over:\n{describe_faults(applied.faults)}")
 
 
+MOVES = 10  # told one by one
+
+
 def build(
     dataset: Dataset = Path("."),
     as_given: Annotated[
@@ -264,8 +267,11 @@ def build(
     print_table([{"split": split, **{name: counts[split][name] for name in classes}} for split in SPLITS])
     for why, count in version.record["excluded"].items():
         say(f"left out: {count:,} {why}")
-    for sample_id, move in version.record["moved"].items():
+    moved = list(version.record["moved"].items())
+    for sample_id, move in moved[:MOVES]:
         warn(f"moved: {sample_id} {move}")
+    if len(moved) > MOVES:
+        warn(f"... and {len(moved) - MOVES:,} more: `curate split {dataset} --explain`")
 
 
 def check(dataset: Dataset = Path("."), json: Json = False) -> None:

@@ -196,3 +196,32 @@ def test_a_copy_that_the_policy_relabels_is_merged_in_the_same_go(grouped):
     made = apply_policy(dataset, spec)
     assert [(one.action, one.label) for one in made] == [("relabel", "disc"), ("merge", keeper)]
     assert apply_policy(dataset, spec) == []
+
+
+def test_of_copies_the_exam_stays_and_what_was_trained_on_goes(grouped):
+    """One was in test, its better copy in train: the audit would keep the better one, and the exam would change."""
+    dataset, spec, scan = grouped
+    manifest = build_version(dataset, spec).manifest.query("label == 'disc'")
+    tested, trained = (manifest.loc[manifest["split"] == split, "sample_id"].iloc[0] for split in ("test", "train"))
+    write_groups(dataset, scan, dict.fromkeys((tested, trained), trained))
+    asked = {tested: "merge", trained: "keep"}
+    write_findings(
+        dataset, *({"sample_id": one, "issue": "near_duplicate", "suggested_action": asked[one]} for one in asked)
+    )
+    (made,) = apply_policy(dataset, spec)
+    assert (made.sample_id, made.action, made.label) == (trained, "merge", tested)
+    dataset.decisions.unlink()
+    accepted = {one.sample_id: (one.action, one.label) for one in accept_findings(dataset, spec, "near_duplicate")}
+    assert accepted == {tested: ("keep", "disc"), trained: ("merge", tested)}
+
+
+def test_a_policy_on_leaks_drops_the_copy_that_was_given_to_train(grouped):
+    dataset, spec, scan = grouped
+    held, seen, alone = scan.samples["sample_id"][:3]
+    write_groups(dataset, scan, dict.fromkeys((held, seen), held))
+    leaks = {held: "keep", seen: "drop", alone: "keep"}
+    write_findings(dataset, *({"sample_id": one, "issue": "leakage", "suggested_action": leaks[one]} for one in leaks))
+    assert apply_policy(dataset, spec) == []
+    dropping = spec.model_copy(update={"policy": Policy(leakage="drop")})
+    assert [(one.sample_id, one.action) for one in apply_policy(dataset, dropping)] == [(seen, "drop")]
+    assert open_findings(dataset)["sample_id"].tolist() == [alone]  # a file in both splits has no copy that could go
