@@ -24,6 +24,7 @@ from curate.exchange.check import Fault, describe_faults
 from curate.exchange.rows import brief, parse_json, read_text
 from curate.files import Problem
 from curate.findings import LABEL_ISSUES, read_findings, states_label
+from curate.log import read_events
 from curate.scan import Scan, read_scan
 from curate.spec import Spec
 from curate.votes import utc_time
@@ -143,7 +144,8 @@ def apply_answers(dataset: DatasetFolder, spec: Spec, path: Path, skip_bad: bool
     results: list[_Desk] = []
 
     def compose(decisions: list[Decision]) -> list[Decision]:
-        desk = _open_desk(scan, findings, spec, decisions)
+        ever = read_events(dataset.decisions, Decision).values()  # also what was taken back: it is no news either
+        desk = _open_desk(scan, findings, spec, decisions, {_event(one) for one in ever})
         for number, answer in sorted(answers.items(), key=lambda one: (one[1].time, one[0])):
             _judge(answer, f"{path}:{number}", desk)
         _refuse_lost_copies(desk, decisions)
@@ -166,13 +168,16 @@ class _Desk:
     findings: dict[tuple[str, str], Any]
     labels: dict[str, str]
     said: defaultdict[str, list[Decision]]
+    events: set[tuple[str | None, ...]]
     made: dict[str, Decision] = field(default_factory=dict)  # by the place of its line
     faults: list[Fault] = field(default_factory=list)
     known: int = 0
     agreed: int = 0
 
 
-def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[Decision]) -> _Desk:
+def _open_desk(
+    scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[Decision], events: set[tuple[str | None, ...]]
+) -> _Desk:
     rows = resolve_labels(scan, fold_decisions(decisions), spec)
     said: defaultdict[str, list[Decision]] = defaultdict(list)
     for one in decisions:
@@ -183,6 +188,7 @@ def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[D
         findings={(row.sample_id, row.issue): row for row in findings[findings["is_issue"]].itertuples()},
         labels=dict(zip(rows["sample_id"], rows["label"], strict=True)),
         said=said,
+        events=events,
     )
 
 
@@ -206,7 +212,7 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
         desk.faults.append(fault)
         return
     said, decision = desk.said[answer.sample_id], _decide(answer, desk)
-    if any(_is_same_event(one, decision) for one in said):
+    if _event(decision) in desk.events:
         desk.known += 1
         return
     earlier = _earlier_answer(answer, said)
@@ -223,6 +229,7 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
     else:
         desk.made[place] = decision
         said.append(decision)
+        desk.events.add(_event(decision))
         if decision.action == "relabel":
             desk.labels[decision.sample_id] = decision.label
 
@@ -307,9 +314,9 @@ def _said_at(decision: Decision) -> str:
     return decision.answered or decision.time
 
 
-def _is_same_event(one: Decision, other: Decision) -> bool:
-    fields = ("actor", "answered", "finding", "action", "label")
-    return all(getattr(one, name) == getattr(other, name) for name in fields)
+def _event(one: Decision) -> tuple[str | None, ...]:
+    """Return what an answer is known by when its file comes again."""
+    return one.sample_id, one.actor, one.answered, one.finding, one.action, one.label
 
 
 def _is_same_outcome(one: Decision, other: Decision) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from curate.answers import LARGEST, Answer, apply_answers, read_answers
 from curate.build import build_version
 from curate.decide import decide_sample
-from curate.decisions import append_decisions, fold_decisions, read_decisions
+from curate.decisions import Decision, append_decisions, fold_decisions, read_decisions
 from curate.files import Problem
 from curate.findings import open_findings
 from curate.ledger import judge_decisions
@@ -100,6 +100,11 @@ def test_the_same_file_twice_adds_nothing(asked, tmp_path):
     before = dataset.decisions.read_bytes()
     again = apply_answers(dataset, spec, path)
     assert (again.decisions, again.known) == ([], 2) and dataset.decisions.read_bytes() == before
+    # What was taken back since does not come back with the file.
+    first = read_decisions(dataset.decisions)[0]
+    undo = Decision(actor="ann", tool="fiftyone", sample_id=first.sample_id, action="undo", label=first.id)
+    append_decisions(dataset.decisions, [undo])
+    assert apply_answers(dataset, spec, path).known == 2 and len(read_decisions(dataset.decisions)) == 1
 
 
 def test_a_changed_answer_of_the_same_reviewer_wins_and_an_older_file_does_not(asked, tmp_path):
