@@ -21,7 +21,8 @@ ROWS_A_PRODUCT = 4_096
 EXACT_HASHES = 4_096  # rows; above, tables of sampled bits
 TABLES = 24  # a pair at distance 4 / 6 / 8 agrees in the bits of one of them in 99.99 / 99 / 92 cases of 100
 SAMPLED_BITS = 16  # for a million rows; fewer for fewer, so that some ten share them
-BUCKET = 8  # rows that each is compared with in a table: one hash a hundred thousand times must not explode
+BUCKET = 32  # rows that each is compared with in a table: a bit that a hundred thousand share must not explode
+NEAR_HASHES = 8  # pairs a row; a group of more holds together through them
 
 
 def compute_neighbours(embeddings: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +75,8 @@ def find_near_hashes(hashes: np.ndarray, mirrored: np.ndarray, radius: int) -> n
     """Return the pairs of rows whose 64-bit hashes, one of them possibly mirrored, differ in ``radius`` bits or fewer.
 
     All of them up to ``EXACT_HASHES`` rows. Above, those that share the bits of one of ``TABLES`` samples of them;
-    where many rows share them, each is compared with the ``BUCKET`` next to it in the order of the hashes.
+    where many rows share them, each is compared with the ``BUCKET`` next to it in the order of the hashes. A row that
+    is near many keeps the ``NEAR_HASHES`` nearest, lower rows first, and whoever has it among theirs.
 
     Parameters
     ----------
@@ -94,11 +96,25 @@ def find_near_hashes(hashes: np.ndarray, mirrored: np.ndarray, radius: int) -> n
     """
     count = len(hashes)
     every = np.concatenate([hashes, mirrored])
+    found = np.zeros(0, np.int64)
     compare = _compare_all if count <= EXACT_HASHES else _compare_sharing
-    keys = [np.minimum(one, two) * count + np.maximum(one, two) for one, two in compare(every, count, radius)]
-    found = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]))
-    pairs = np.stack(np.divmod(found, max(1, count)), axis=1)
-    return pairs[pairs[:, 0] != pairs[:, 1]]
+    for first, second in compare(every, count, radius):
+        one, two = np.minimum(first, second), np.maximum(first, second)
+        more = (one * count + two)[one != two]
+        found = _keep_nearest(np.union1d(found, more), hashes, mirrored) if len(more) else found
+    return np.stack(np.divmod(found, max(1, count)), axis=1)
+
+
+def _keep_nearest(found: np.ndarray, hashes: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Return those of the pairs ``lower * N + higher`` that are among the nearest of one of their rows, sorted."""
+    one, two = np.divmod(found, len(hashes))
+    apart = np.bitwise_count(hashes[one] ^ hashes[two])
+    for first, second in ((one, two), (two, one)):
+        apart = np.minimum(apart, np.bitwise_count(mirrored[first] ^ hashes[second]))
+    row, other = np.concatenate([one, two]), np.concatenate([two, one])
+    order = np.lexsort((other, np.tile(apart, 2), row))
+    place = np.arange(len(order)) - np.searchsorted(row[order], row[order])
+    return found[np.unique(order[place < NEAR_HASHES] % len(found))]
 
 
 def _compare_all(every: np.ndarray, count: int, radius: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -110,9 +126,9 @@ def _compare_all(every: np.ndarray, count: int, radius: int) -> Iterator[tuple[n
 
 
 def _compare_sharing(every: np.ndarray, count: int, radius: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the near pairs of rows among those that agree in sampled bits, a table and a step at a time."""
+    """Yield the near pairs of rows among those that agree in sampled bits, a table at a time."""
     by_hash = np.argsort(every, kind="stable")
-    bits = min(SAMPLED_BITS, int(np.log2(count)) - 3)
+    bits = min(SAMPLED_BITS, int(np.log2(count)) - 2)
     draw = np.random.default_rng(0)  # the same tables each time
     for _ in range(TABLES):
         key = np.zeros(len(every), np.uint16)
@@ -120,12 +136,15 @@ def _compare_sharing(every: np.ndarray, count: int, radius: int) -> Iterator[tup
             key |= ((every >> np.uint64(bit)) & np.uint64(1)).astype(np.uint16) << np.uint16(place)
         order = by_hash[np.argsort(key[by_hash], kind="stable")]
         bucket, codes = key[order], every[order]
+        pairs = []
         for step in range(1, BUCKET + 1):
             near = (bucket[:-step] == bucket[step:]) & (np.bitwise_count(codes[:-step] ^ codes[step:]) <= radius)
             [at] = np.nonzero(near)
             first, second = order[at], order[at + step]
             is_plain = (first < count) | (second < count)  # two mirror images say what the two pictures say
-            yield first[is_plain] % count, second[is_plain] % count
+            pairs.append(np.stack([first[is_plain], second[is_plain]]) % count)
+        first, second = np.concatenate(pairs, axis=1)
+        yield first, second
 
 
 def _search_all(embeddings: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
