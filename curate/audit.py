@@ -17,7 +17,16 @@ import pandas as pd
 from curate.consensus import write_consensus
 from curate.dataset import DatasetFolder
 from curate.decisions import UNTAUGHT, Decision, fold_decisions, read_decisions
-from curate.detectors import label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled
+from curate.detectors import (
+    label_conflict,
+    label_error,
+    leakage,
+    near_duplicate,
+    off_topic,
+    outlier,
+    quality,
+    unlabelled,
+)
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import CrossFit, Evidence
 from curate.files import Problem, read_json, write_json
@@ -36,6 +45,7 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "label_conflict": label_conflict.find_label_conflicts,
     "label_error": label_error.find_label_errors,
     "unlabelled": unlabelled.find_unlabelled,
+    "off_topic": off_topic.find_off_topic,
     "outlier": outlier.find_outliers,
     "dark": quality.find_dark,
     "light": quality.find_light,
@@ -150,7 +160,7 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
 def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str], is_deep: bool = False) -> str:
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
-    modules = (label_conflict, label_error, leakage, near_duplicate, outlier, quality, unlabelled)
+    modules = (label_conflict, label_error, leakage, near_duplicate, off_topic, outlier, quality, unlabelled)
     versions = [module.DETECTOR for module in modules]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
     digest.update(json.dumps([options, stated, is_deep], sort_keys=True).encode())

@@ -32,7 +32,8 @@ sources:
     labels: {{}}               # what the source calls a class -> its name above, as in {{cats: cat}}
     ignore: []               # patterns of paths to leave out, as in ["*/thumbs/*"]
 
-# Shares of the samples. Near copies stay in one split, and adding images moves no old one.
+# Shares of the samples. Near copies stay in one split, and adding images moves no old one. More: `locked: true` keeps
+# the test set as it is, `pinned: {{test: ["exam/*"]}}` says what belongs where. See `curate split --explain`.
 split: {{train: 0.7, val: 0.1, test: 0.2, seed: 0}}
 
 # What the audit looks with. More networks and mirror images find more label errors, and take longer.
@@ -50,7 +51,8 @@ policy:
   low_information: drop        # drop | review      blank images
   label_error: {{accept_below: {accept_below}}}   # review, or accept the suggested label when the score is below this
   label_conflict: review       # drop | review      (a policy never changes a label in the test split)
-  outlier: review              # drop | review
+  outlier: review              # drop | review      unlike its neighbours: an odd pose, a drawing, far away
+  off_topic: review            # drop | review      shows none of the classes
 
 # What must hold for `curate check` to pass.
 check:

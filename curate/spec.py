@@ -121,7 +121,12 @@ class Audit(Part):
     border: float = Field(
         0.03, description="flag when uniform bars at opposite sides take more than this share of the width or height"
     )
-    outlier: float = Field(0.36, description="flag when the likeness to the nearest neighbours (0..1) is below this")
+    outlier: float = Field(
+        0.5, description="flag when the score (0..1) is below this: 0.5 is 2.5 spreads lonelier than usual here"
+    )
+    off_topic: float = Field(
+        0.5, description="flag when the score (0..1) is below this: 0.5 is 2.6 spreads further from every class than usual"
+    )
 
 
 class AcceptBelow(Part):
@@ -138,6 +143,7 @@ class Policy(Part):
     label_conflict: Reviewed = "review"
     leakage: Reviewed = "review"
     outlier: Reviewed = "review"
+    off_topic: Reviewed = "review"
     dark: Reviewed = "review"
     light: Reviewed = "review"
     blurry: Reviewed = "review"

@@ -14,7 +14,7 @@ CAUGHT_BY: dict[str, str] = {
     "blank": "low_information",
     "dark": "dark",
     "blurry": "blurry",
-    "off_topic": "outlier",
+    "off_topic": "off_topic",
     "odd_size": "odd_size",
     "odd_aspect_ratio": "odd_aspect_ratio",
     "grayscale": "grayscale",
@@ -24,12 +24,14 @@ CAUGHT_BY: dict[str, str] = {
 # or a stamp of an animal is out of the ordinary in several ways; a 16-bit picture here is grey.
 ALSO_RAISES: dict[str, frozenset[str]] = {
     "label_conflict": frozenset({"near_duplicate", "label_error"}),
-    "blank": frozenset({"outlier", "blurry", "dark", "light", "near_duplicate", "label_error", "label_conflict"}),
-    "dark": frozenset({"low_information", "outlier", "blurry", "near_duplicate"}),
-    "blurry": frozenset({"low_information", "outlier"}),
-    "off_topic": frozenset({"label_error", "low_information"}),
-    "odd_size": frozenset({"outlier", "blurry", "low_information"}),
-    "odd_aspect_ratio": frozenset({"outlier", "odd_size", "low_information"}),
+    "blank": frozenset(
+        {"off_topic", "outlier", "blurry", "dark", "light", "near_duplicate", "label_error", "label_conflict"}
+    ),
+    "dark": frozenset({"off_topic", "low_information", "outlier", "blurry", "near_duplicate"}),
+    "blurry": frozenset({"off_topic", "low_information", "outlier"}),
+    "off_topic": frozenset({"outlier", "label_error", "low_information"}),
+    "odd_size": frozenset({"off_topic", "outlier", "blurry", "low_information"}),
+    "odd_aspect_ratio": frozenset({"off_topic", "outlier", "odd_size", "low_information"}),
     "sixteen_bit": frozenset({"grayscale"}),
     "grayscale": frozenset({"outlier"}),
     "alpha": frozenset({"outlier"}),

@@ -113,6 +113,13 @@ class Evidence:
         return compute_groups(self)
 
     @cached_property
+    def strangeness(self) -> pd.DataFrame:
+        """One row a readable sample: how far it and its parts are from the classes; see ``off_topic``."""
+        from curate.detectors.off_topic import find_strangers
+
+        return find_strangers(self)
+
+    @cached_property
     def pred_probs(self) -> np.ndarray | None:
         """Out-of-sample probabilities ``(N, K)``, NaN rows where there are none; None when nothing can be learnt."""
         from curate.detectors.label_error import compute_pred_probs

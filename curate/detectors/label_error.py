@@ -11,16 +11,15 @@ import pandas as pd
 from curate.detectors.calibration import compute_label_posterior, find_wrong_labels
 from curate.detectors.evidence import Evidence, describe_probs, findings_table
 from curate.detectors.label_model import calibrate, cross_predict, make_folds
-from curate.detectors.outlier import FEWEST, compute_company
+from curate.detectors.off_topic import flag_off_topic
 
-DETECTOR = "label_error-v2"
+DETECTOR = "label_error-v3"
 WRONG, BOTH, NEITHER = "wrong class", "several classes in view", "none of the classes"
 ACTIONS = {WRONG: "relabel", BOTH: "", NEITHER: "drop"}  # what is suggested; '' leaves it to a person
 # Chosen on the `random_label2` of CIFAR-10N's cats and dogs: a network that is told the fast model's opinion alone only
 # repeats it (average precision 0.644 instead of 0.661), and heard at half its weight it adds most (0.664).
 TRUSTED = 0.5  # weight of the label in what a network is taught
 HEARD = 0.5  # weight of a network's log-probabilities beside the fast model's
-CLEARLY = 0.75  # of the outlier threshold: in small sets ordinary pictures are near it too
 LOOKED_INTO = 200  # issues whose parts are looked at, worst first: about 8 s a hundred on two cores
 # On 40 photos of a cat beside a dog and 40 of one of them with the other's label, these find 80 % and 2 %.
 ALIKE = 0.7  # share of the neighbours of a part that must be of one class
@@ -121,9 +120,7 @@ def find_kinds(evidence: Evidence, rows: np.ndarray, scores: np.ndarray) -> np.n
     kinds = np.full(len(rows), WRONG, dtype=object)
     worst = np.argsort(scores, kind="stable")[:LOOKED_INTO]
     kinds[worst[find_several(evidence, rows[worst])]] = BOTH
-    if len(evidence.readable) >= FEWEST:
-        _, company = compute_company(*evidence.neighbours, evidence.groups["group_id"].to_numpy())
-        kinds[company[rows] < CLEARLY * evidence.spec.audit.outlier] = NEITHER
+    kinds[flag_off_topic(evidence)[rows]] = NEITHER
     return kinds
 
 

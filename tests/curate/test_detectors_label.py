@@ -11,7 +11,7 @@ import pandas as pd
 from curate.detectors.evidence import Evidence
 from curate.detectors.label_conflict import find_label_conflicts
 from curate.detectors.label_error import find_kinds, find_label_errors, find_several
-from curate.spec import Audit, Source, Spec
+from curate.spec import Source, Spec
 from curate.tables import SAMPLES, VOTES, empty, shaped
 
 
@@ -145,10 +145,8 @@ def test_a_suspect_without_company_shows_none_of_the_classes() -> None:
     assert found.loc[f"{3:020x}", ["kind", "suggested_action"]].tolist() == ["wrong class", "relabel"]
     alone = np.concatenate([places, np.zeros((60, 1))], axis=1)
     alone[3] = [*places[3], 2.0]  # on the cats' side, but further from all of them than they are from each other
-    evidence = gather(labels, alone)
-    strict = replace(evidence, spec=evidence.spec.model_copy(update={"audit": Audit(outlier=0.6)}))
-    strict.__dict__["groups"] = evidence.groups
-    assert find_kinds(strict, np.array([3, 5]), np.array([0.1, 0.2])).tolist() == ["none of the classes", "wrong class"]
+    kinds = find_kinds(gather(labels, alone), np.array([3, 5]), np.array([0.1, 0.2]))
+    assert kinds.tolist() == ["none of the classes", "wrong class"]
 
 
 def test_labels_that_were_all_decided_and_none_given_are_no_suspects() -> None:

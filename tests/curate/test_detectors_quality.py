@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from curate.audit import DETECTORS
 from curate.detectors.evidence import Evidence
-from curate.detectors.outlier import compute_company
 from curate.measure import measure_content
 from curate.spec import Images, Source, Spec
 from curate.tables import LOCATIONS, SAMPLES, VOTES, empty, shaped
@@ -120,22 +119,6 @@ def test_unreadable_gives_the_reason_and_no_other_check_sees_it() -> None:
 def test_no_picture_gives_no_rows() -> None:
     evidence = gather([b"no picture"])
     assert [len(DETECTORS[issue](evidence)) for issue in CHECKS] == [0] * len(CHECKS)
-
-
-def test_company_by_hand() -> None:
-    """Rows 0 to 2 are 0.9 like each other; row 3 is 0.5 like them: likeness 0.5, ratio 0.1 / 0.5."""
-    indices = np.array([[1, 2], [0, 2], [0, 1], [0, 1]])
-    similarities = np.array([[0.9, 0.9]] * 3 + [[0.5, 0.5]])
-    likeness, score = compute_company(indices, similarities, np.arange(4))
-    assert likeness.tolist() == [0.9, 0.9, 0.9, 0.5]
-    assert score.round(6).tolist() == [0.9, 0.9, 0.9, 0.1]
-
-
-def test_a_copy_is_no_company() -> None:
-    indices = np.array([[1, 2], [0, 2], [3, 0], [2, 0]])
-    similarities = np.array([[1.0, 0.2], [1.0, 0.2], [0.9, 0.2], [0.9, 0.2]])
-    likeness, _ = compute_company(indices, similarities, np.array([0, 0, 2, 3]))
-    assert likeness[0] == pytest.approx(0.2)
 
 
 def test_each_unreadable_file_has_its_row() -> None:
