@@ -18,6 +18,7 @@ from curate.consensus import write_consensus
 from curate.dataset import DatasetFolder
 from curate.decisions import UNTAUGHT, Decision, fold_decisions, read_decisions
 from curate.detectors import (
+    coverage,
     label_conflict,
     label_error,
     leakage,
@@ -25,18 +26,21 @@ from curate.detectors import (
     off_topic,
     outlier,
     quality,
+    shortcut,
     unlabelled,
+    weak_slice,
 )
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import CrossFit, Evidence
 from curate.files import Problem, read_json, write_json
 from curate.findings import read_findings
+from curate.patterns import KINDS, find_patterns, write_patterns
 from curate.progress import track
 from curate.scan import Scan, read_voted
 from curate.spec import Spec
 from curate.tables import FINDINGS, empty, shaped, write_table
 
-TABLES = ("groups", "pred_probs", "findings", "consensus")
+TABLES = ("groups", "pred_probs", "findings", "consensus", "patterns", "pattern_members")
 VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
 DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "unreadable": quality.find_unreadable,
@@ -62,8 +66,8 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
 def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None = None) -> pd.DataFrame:
     """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
 
-    Writes ``findings``, ``groups``, ``pred_probs`` and ``consensus`` (Parquet) and ``audit_notes.json`` (what could not
-    be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
+    Writes ``findings``, ``groups``, ``pred_probs``, ``consensus`` and ``patterns`` (Parquet) and ``audit_notes.json``
+    (what could not be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
 
     Parameters
     ----------
@@ -86,10 +90,12 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
         return read_findings(dataset)
     evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated, cross_fit=cross_fit))
     findings = find_all(evidence)
+    patterns = find_patterns(evidence, scan.metadata)
     stored.unlink(missing_ok=True)  # while the tables are being replaced they belong to no known state
     write_table(dataset.cache / "groups.parquet", evidence.groups)
     write_table(dataset.cache / "pred_probs.parquet", tabulate_pred_probs(evidence))
     write_table(dataset.cache / "findings.parquet", findings)
+    write_patterns(dataset, *patterns)
     write_consensus(dataset, evidence.consensus, scan.votes)
     write_json(dataset.cache / "audit_notes.json", evidence.notes)
     write_json(stored, {"digest": state})
@@ -97,9 +103,10 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
 
 
 def _expect_known(skipped: list[str]) -> None:
-    unknown = [issue for issue in skipped if issue not in DETECTORS]
+    known = (*DETECTORS, *KINDS)
+    unknown = [issue for issue in skipped if issue not in known]
     if unknown:
-        raise Problem(f"audit.skip: expected issues ({', '.join(DETECTORS)}), found {', '.join(map(repr, unknown))}.")
+        raise Problem(f"audit.skip: expected issues ({', '.join(known)}), found {', '.join(map(repr, unknown))}.")
 
 
 def stated_labels(decisions: list[Decision]) -> dict[str, str]:
@@ -161,10 +168,12 @@ def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[st
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
     modules = (label_conflict, label_error, leakage, near_duplicate, off_topic, outlier, quality, unlabelled)
-    versions = [module.DETECTOR for module in modules]
+    versions = [module.DETECTOR for module in (*modules, coverage, shortcut, weak_slice)]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
-    digest.update(json.dumps([options, stated, is_deep], sort_keys=True).encode())
-    for table in (scan.samples, scan.votes, scan.locations):
+    slices = {name: part.model_dump() for name, part in spec.slices.items()}
+    of_patterns = [slices, spec.check.min_per_class, spec.check.max_imbalance]
+    digest.update(json.dumps([options, stated, is_deep, of_patterns], sort_keys=True).encode())
+    for table in (scan.samples, scan.votes, scan.locations, scan.metadata):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     if spec.audit.embedding.endswith(".npy"):
         for file in (dataset.path / spec.audit.embedding, (dataset.path / spec.audit.embedding).with_suffix(".txt")):

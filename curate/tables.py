@@ -73,6 +73,18 @@ FINDINGS = {
     "kind": "str",
     "detector": "str",
 }
+# Faults of the dataset as a whole, see ``curate.patterns``; `label` is '' for all classes.
+PATTERNS = {
+    "issue": "str",
+    "name": "str",
+    "label": "str",
+    "samples": "int64",
+    "score": "float64",
+    "is_issue": "bool",
+    "suggested_action": "str",
+    "evidence": "str",
+}
+PATTERN_MEMBERS = {"name": "str", "sample_id": "str"}
 MANIFEST = {
     "sample_id": "str",
     "path": "str",

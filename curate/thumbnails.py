@@ -61,3 +61,14 @@ def read_pixels(
     with ThreadPoolExecutor(workers) as pool:
         squares = pool.map(lambda one: square_pixels(decode_thumbnail(thumbnails[one]), side, whole), sample_ids)
         return np.stack(list(squares))
+
+
+def cut_patches(image: Image.Image, places: Sequence[tuple[float, float]], side: int) -> np.ndarray:
+    """Return squares of a quarter of the shorter side at ``places`` of ``image`` as ``(P, side, side, 3)`` uint8.
+
+    A place is how far to the right and how far down, each 0..1.
+    """
+    size = min(image.size) / 4
+    corners = [((image.width - size) * right, (image.height - size) * down) for right, down in places]
+    boxes = [(left, top, left + size, top + size) for left, top in corners]
+    return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box)) for box in boxes])

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, detectors, label, modelling, split, votes, whole
+from curate.commands import annotators, curation, detectors, label, modelling, patterns, similar, split, votes, whole
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -37,6 +37,8 @@ for panel, commands in {
         curation.scan,
         curation.audit,
         curation.findings,
+        similar.similar,
+        patterns.patterns,
         votes.votes,
         annotators.annotators,
         detectors.detectors,

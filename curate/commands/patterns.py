@@ -1,0 +1,44 @@
+"""patterns: what is wrong with the dataset as a whole, with the numbers that say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.commands.arguments import Dataset, Json
+from curate.commands.show import counted, print_entries, print_json, say
+from curate.dataset import open_dataset
+
+
+def patterns(
+    dataset: Dataset = Path("."),
+    issue: Annotated[str, typer.Option(help="Only shortcut, weak_slice, imbalance or coverage.")] = "",
+    all: Annotated[bool, typer.Option("--all", help="Also what was looked at and is no fault.")] = False,
+    json: Json = False,
+) -> None:
+    """List faults of the dataset as a whole: shortcuts, weak slices, imbalance and coverage."""
+    from curate.patterns import read_members, read_patterns
+
+    folder = open_dataset(dataset)
+    table = read_patterns(folder, issue)
+    if json:
+        members = read_members(folder).groupby("name")["sample_id"].agg(list).to_dict()
+        print_json([{**row, "members": members.get(row["name"], [])} for row in table.to_dict("records")])
+        return
+    chosen = table if all else table[table["is_issue"]]
+    rows = [
+        {
+            "score": row.score,
+            "issue": row.issue,
+            "samples": row.samples,
+            "name": row.name,
+            "evidence": row.evidence + (f" To do: {row.suggested_action}." if row.suggested_action else ""),
+        }
+        for row in chosen.itertuples(index=False)
+    ]
+    found = int(table["is_issue"].sum())
+    print_entries(rows, f"{counted(found, 'fault')} of the dataset as a whole", below="evidence")
+    if not all and len(table) > found:
+        say(f"{counted(len(table) - found, 'more row')} of what was looked at: `curate patterns {dataset} --all`.")
