@@ -28,6 +28,10 @@ ISSUES = {
     "grayscale": ("Greyscale", "No colour, or shades of one tint, where others have colour."),
     "overlaid_text": ("Text on the picture", "A caption, time stamp or watermark that was written over it."),
     "placeholder": ("Placeholders and graphics", "Flat areas of few shades: an icon, a screenshot, no photo."),
+    "shortcut": ("Shortcut", "A property that tells the class although it has nothing to do with it."),
+    "weak_slice": ("Weak slice", "The model contradicts the labels there far more often than elsewhere."),
+    "imbalance": ("Imbalance", "A class has far fewer samples than another, or none in a slice."),
+    "coverage": ("Coverage", "A class has few really different pictures."),
     "border": ("Borders", "A frame or bars of one colour around the picture."),
 }
 

@@ -18,6 +18,9 @@ section then says which command fills it.
     A gallery entry: ``sample_id, path, given_label, suggested_label, suggested_action, score, evidence, outcome``.
     A group: ``group_id, size, evidence, members`` of ``sample_id, path, given_label, outcome, keeper, width, height``,
     where the outcome of the member suggested to stay is ``best copy`` until somebody decides.
+``patterns``
+    None before an audit, else the rows of ``tables.PATTERNS``, each with ``gallery``: some of its samples, a list of
+    ``sample_id, path, given_label``.
 ``decisions``
     None when the log is empty, else ``total``, ``by`` {action | actor | tool | issue: {value: count}} and ``latest``, a
     list of ``time, actor, tool, action, label, before, reason, issue, path, sample_id``.
@@ -55,6 +58,7 @@ from reports import figures
 
 SECTIONS = {
     "found": "What was found",
+    "patterns": "The dataset as a whole",
     "decided": "What was decided",
     "version": "What the version holds",
     "models": "How the models compare",
@@ -76,7 +80,8 @@ def render_report(story: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> 
     """
     pictures = {sample_id: f"p{number}" for number, sample_id in enumerate(sorted(thumbnails))}
     sources = {pictures[sample_id]: data_uri(content) for sample_id, content in sorted(thumbnails.items())}
-    sections = {name: title for name, title in SECTIONS.items() if name != "truth" or story["planted_truth"]}
+    optional = {"truth": story["planted_truth"], "patterns": story.get("patterns")}
+    sections = {name: title for name, title in SECTIONS.items() if optional.get(name, True)}
     template = open_templates().get_template("report.html.j2")
     return template.render(story, pictures=pictures, sources=sources, sections=sections)
 

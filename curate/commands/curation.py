@@ -61,6 +61,7 @@ def audit(
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
     from curate.audit import audit_dataset, read_notes
     from curate.commands.leaks import collect_leaks, leak_sentence, show_shared
+    from curate.commands.patterns import collect_faults, show_faults
     from curate.decisions import read_decisions
     from curate.findings import open_findings
     from curate.ledger import expected_errors
@@ -80,14 +81,15 @@ def audit(
     errors = expected_errors(still_open, read_decisions(folder.decisions)).to_dict("records")
     if json:
         found = {row["issue"]: row["found"] for row in counts}
-        leaks = collect_leaks(folder)
-        print_json({"findings": found, "issues": counts, "expected_label_errors": errors, "leaks": leaks})
+        told = {"expected_label_errors": errors, "leaks": collect_leaks(folder), "patterns": collect_faults(folder)}
+        print_json({"findings": found, "issues": counts, **told})
     else:
         print_table(counts, "Findings")
         if errors:
             say(yield_sentence(errors))
         for leak in collect_leaks(folder):
             say(leak_sentence(leak))
+        show_faults(folder)
         say(f"Look at them with `curate findings {dataset}` or `curate review {dataset}`.")
 
 

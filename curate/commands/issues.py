@@ -11,6 +11,7 @@ from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
 from curate.findings import LABEL_ISSUES, open_findings, states_label
 from curate.ledger import expected_errors
+from curate.patterns import read_members, read_patterns
 from curate.scan import Scan
 from curate.tables import read_parquet
 
@@ -47,6 +48,23 @@ def collect_issues(
         {**_issue(issue, findings[findings["issue"] == issue], samples, groups), "expected": expected.get(issue, [])}
         for issue in known + rest
     ]
+
+
+def collect_patterns(dataset: DatasetFolder, scan: Scan | None) -> list[dict[str, Any]] | None:
+    """Return each fault of the dataset as a whole with pictures of its members; None before an audit.
+
+    Those of issues only: what is no fault needs no pictures.
+    """
+    path = dataset.cache / "patterns.parquet"
+    if scan is None or not path.is_file():
+        return None
+    samples = scan.samples[["sample_id", "path", "given_label"]]
+    members = read_members(dataset).merge(samples, on="sample_id")
+    rows = []
+    for row in read_patterns(dataset).to_dict("records"):
+        own = members[(members["name"] == row["name"]) & row["is_issue"]].head(WORST)
+        rows.append({**row, "gallery": own[list(samples.columns)].to_dict("records")})
+    return rows
 
 
 def _sample_rows(scan: Scan, decisions: Sequence[Decision]) -> pd.DataFrame:

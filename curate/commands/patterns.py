@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from curate.commands.arguments import Dataset, Json
-from curate.commands.show import counted, print_entries, print_json, say
-from curate.dataset import open_dataset
+from curate.commands.show import counted, print_entries, print_json, print_table, say
+from curate.dataset import DatasetFolder, open_dataset
 
 
 def patterns(
@@ -42,3 +42,22 @@ def patterns(
     print_entries(rows, f"{counted(found, 'fault')} of the dataset as a whole", below="evidence")
     if not all and len(table) > found:
         say(f"{counted(len(table) - found, 'more row')} of what was looked at: `curate patterns {dataset} --all`.")
+
+
+def collect_faults(folder: DatasetFolder) -> list[dict[str, object]]:
+    """Return ``issue, name, samples, score`` of each pattern that is a fault."""
+    from curate.patterns import read_patterns
+
+    table = read_patterns(folder)
+    rows: list[dict[str, object]] = table.loc[table["is_issue"], ["issue", "name", "samples", "score"]].to_dict(
+        "records"
+    )
+    return rows
+
+
+def show_faults(folder: DatasetFolder) -> None:
+    """Write the faults of the dataset as a whole as a table; nothing when there are none."""
+    rows = collect_faults(folder)
+    if rows:
+        print_table(rows, "Faults of the dataset as a whole")
+        say(f"What says so, and what to do: `curate patterns {folder.path}`.")

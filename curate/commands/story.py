@@ -15,7 +15,7 @@ from typing import Any
 
 import curate
 from curate.build import current_version, read_manifest, read_version
-from curate.commands.issues import collect_issues
+from curate.commands.issues import collect_issues, collect_patterns
 from curate.commands.leaks import collect_leaks, leak_sentence
 from curate.dataset import DatasetFolder, numbered
 from curate.decisions import Decision, read_decisions
@@ -41,6 +41,7 @@ def collect_story(dataset: DatasetFolder, spec: Spec) -> dict[str, Any]:
         "files": _files(scan),
         "unreadable": _unreadable(scan),
         "issues": collect_issues(dataset, scan, decisions),
+        "patterns": collect_patterns(dataset, scan),
         "decisions": collect_decisions(decisions, scan),
         "version": collect_version(dataset),
         "models": models,
@@ -56,6 +57,7 @@ def shown_samples(story: Mapping[str, Any]) -> list[str]:
     issues = story["issues"] or []
     cards = [card for row in issues for card in row["gallery"]]
     cards += [member for row in issues for group in row["groups"] for member in group["members"]]
+    cards += [card for row in story.get("patterns") or [] for card in row["gallery"]]
     cards += story["comparison"]["flips"] if story["comparison"] else []
     return sorted({str(card["sample_id"]) for card in cards})
 
