@@ -30,7 +30,7 @@ from reports.review_page import render_review_page
 
 LIMIT = 500  # cards: some 15 MB, and two hours of a reviewer
 LARGEST_PAGE = 150_000_000  # bytes; browsers get slow, and mail refused it long before
-LARGE, SMALL = 352, 128  # pixels of the longer side: what is judged, and what is only compared with
+LARGE, SMALL = 400, 128  # pixels of the longer side: what is judged, and what is only compared with
 MEMBERS = 24  # of a group in one card; the others come with the next page
 NEIGHBOURS = 5
 MOST_SAMPLES = 60_000  # above, looking for neighbours is not cheap any more

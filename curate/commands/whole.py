@@ -137,7 +137,7 @@ def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, re
     else:
         more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
         say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
-        say(f"It needs no network. The answers come back with: curate decide {dataset} --from answers-NAME.jsonl")
+        say(f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl")
 
 
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:

@@ -500,8 +500,12 @@ function perMinute() {
   return Math.round(60000 / Math.max(200, pauses[Math.floor(pauses.length / 2)]));
 }
 
+let fading = 0;
+
 function say(text) {
   byKey("said").textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => byKey("said").replaceChildren(), 12000);
 }
 
 // ---- the file
