@@ -10,9 +10,9 @@ shares decide how many, and neither the order of arrival nor the machine matters
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -23,7 +23,7 @@ STRICTEST = ("test", "val", "train")
 NEED = ("train", "test", "val")  # what a class can least do without comes first
 PLACES = ["sample_id", "group_id", "split", "rule", "by", "position", "claim"]
 # Who may come to a new place in test: anybody; who the hash puts there; nobody.
-ANY, HASHED, NEVER = "any", "hashed", "never"
+LIMITS = ANY, HASHED, NEVER = "any", "hashed", "never"
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,18 @@ class Assignment:
     places: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PLACES))
 
 
-@dataclass(frozen=True)
-class _Claim:
+class _Claim(NamedTuple):
     split: str
     rule: str
     by: str = ""
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(NamedTuple):
     """Near copies: their ids, sorted, and how many of each class; ``''`` is no class and not counted."""
 
     name: str
     members: list[str]
-    labels: Counter[str]
+    labels: dict[str, int]
     position: float
     may_test: str
 
@@ -95,7 +93,7 @@ def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None 
     final = {name: claim for name, claim in placed.items() if claim is not None}
     final.update({name: _Claim(hashed[name], "hash") for name in free})
     if history.pins is None or history.old is not None:
-        counted = {name: group for name, group in free.items() if +group.labels}
+        counted = {name: group for name, group in free.items() if group.labels}
         _share_out(final, counted, groups, recipe, history.exam is not None)
     for name in free:
         if final[name].rule == "share" and final[name].split == hashed[name]:
@@ -105,7 +103,10 @@ def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None 
 
 def hash_split(key: str, recipe: Split) -> str:
     """Return where the keyed hash of ``key`` falls: uniform in [0, 1), test first, then val, then train."""
-    place = position(key, recipe.seed)
+    return _fall(position(key, recipe.seed), recipe)
+
+
+def _fall(place: float, recipe: Split) -> str:
     return "test" if place < recipe.test else "val" if place < recipe.test + recipe.val else "train"
 
 
@@ -116,52 +117,63 @@ def position(key: str, seed: int) -> float:
 
 
 def _column(samples: pd.DataFrame, name: str, otherwise: str = "") -> list[str]:
-    return list(samples[name]) if name in samples else [otherwise] * len(samples)
+    return samples[name].tolist() if name in samples else [otherwise] * len(samples)
 
 
 def _gather_groups(samples: pd.DataFrame, recipe: Split) -> dict[str, _Group]:
-    label = dict(zip(samples["sample_id"], samples["label"], strict=True))
-    may_test = dict(zip(samples["sample_id"], _column(samples, "may_test", ANY), strict=True))
+    label = dict(zip(_column(samples, "sample_id"), _column(samples, "label"), strict=True))
+    limited = {
+        one: limit
+        for one, limit in zip(_column(samples, "sample_id"), _column(samples, "may_test", ANY), strict=True)
+        if limit != ANY
+    }
     members: dict[str, list[str]] = {}
-    for name, one in sorted(zip(samples["group_id"], samples["sample_id"], strict=True)):
+    for name, one in sorted(zip(_column(samples, "group_id"), _column(samples, "sample_id"), strict=True)):
         members.setdefault(name, []).append(one)
     return {
         name: _Group(
             name,
             ids,
-            Counter(label[one] for one in ids if label[one]),
+            _count_labels(ids, label),
             position(ids[0], recipe.seed),
-            max((may_test[one] for one in ids), key=(ANY, HASHED, NEVER).index),
+            max((limited[one] for one in ids if one in limited), key=LIMITS.index, default=ANY),
         )
         for name, ids in members.items()
     }
+
+
+def _count_labels(ids: list[str], label: Mapping[str, str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in ids:
+        if label[one]:
+            counts[label[one]] = counts.get(label[one], 0) + 1
+    return counts
 
 
 def _claims(samples: pd.DataFrame, recipe: Split, history: History) -> dict[str, _Claim]:
     """Return the place that each sample claims for itself; new ones claim none."""
     exam, old, pins = history.exam, history.old or {}, history.pins or {}
     claims = {}
-    columns = (samples["sample_id"], _column(samples, "pinned"), samples["given_split"])
+    columns = (_column(samples, name) for name in ("sample_id", "pinned", "given_split"))
     for one, pinned, given in zip(*columns, strict=True):
-        stated = {"pinned": pinned, "given": given if recipe.use_given and given in SPLITS else ""}
-        known = {**stated, "before": old.get(one, ""), "lock": pins.get(one, "")}
-        rule = next((rule for rule, where in known.items() if where), "")
+        stated = given if recipe.use_given and given in SPLITS else ""
         if exam is not None and one in exam:
             claims[one] = _Claim("test", "locked", one)
-        elif rule and exam is not None and known[rule] == "test":
-            claims[one] = _Claim("val", "locked", one)  # held out, as stated, but not of the exam
-        elif rule:
-            claims[one] = _Claim(known[rule], rule, one)
+        elif split := pinned or stated or old.get(one) or pins.get(one):
+            rule = "pinned" if pinned else "given" if stated else "before" if old.get(one) else "lock"
+            # Stated to be in a locked test set, it is held out, but not of the exam.
+            held_out = split == "test" and exam is not None
+            claims[one] = _Claim("val", "locked", one) if held_out else _Claim(split, rule, one)
     return claims
 
 
 def _strictest(members: list[str], claims: Mapping[str, _Claim]) -> _Claim | None:
     made = [claims[one] for one in members if one in claims]
-    return min(made, key=lambda claim: STRICTEST.index(claim.split)) if made else None
+    return min(made, key=lambda claim: STRICTEST.index(claim.split)) if len(made) > 1 else made[0] if made else None
 
 
 def _hash_place(group: _Group, recipe: Split, is_locked: bool) -> str:
-    place = hash_split(group.members[0], recipe)
+    place = _fall(group.position, recipe)
     return "train" if place == "test" and (is_locked or group.may_test == NEVER) else place
 
 
@@ -177,14 +189,14 @@ def _share_out(
     movable = {name: group for name, group in free.items() if group.may_test == ANY}
     lacking = {split: _wanted(groups, recipe, split, final, is_locked) for split in ("test", "val")}
     for name, group in groups.items():
-        if name not in movable:
-            _take(lacking.get(final[name].split), group.labels)
+        if name not in movable and final[name].split in lacking:
+            _take(lacking[final[name].split], group.labels)
     for name in sorted(movable, key=lambda name: (movable[name].position, name)):
         labels = movable[name].labels
-        gains = {split: _gain(labels, lacks) for split, lacks in lacking.items()}
-        where = next((split for split, gain in gains.items() if gain > 0), "train")
+        where = next((split for split, lacks in lacking.items() if _gain(labels, lacks) > 0), "train")
         final[name] = _Claim(where, "share")
-        _take(lacking.get(where), labels)
+        if where in lacking:
+            _take(lacking[where], labels)
     _fill_needed(final, movable, groups, recipe, is_locked)
 
 
@@ -195,21 +207,22 @@ def _wanted(
     share, least = (recipe.test, 2) if split == "test" else (recipe.val, 3)
     if not share or (split == "test" and is_locked):
         return {}
-    sizes: Counter[str] = Counter()
-    places: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
+    places: dict[str, int] = {}
     for name, group in groups.items():
         if split == "val" or group.may_test == ANY or final[name].split == "test":
-            sizes.update(group.labels)
-            places.update(group.labels.keys())
+            for label, size in group.labels.items():
+                sizes[label] = sizes.get(label, 0) + size
+                places[label] = places.get(label, 0) + 1
     return {label: max(share * size, float(places[label] >= least)) for label, size in sizes.items()}
 
 
-def _take(lacking: dict[str, float] | None, labels: Counter[str]) -> None:
-    for label, size in labels.items() if lacking else ():
+def _take(lacking: dict[str, float], labels: Mapping[str, int]) -> None:
+    for label, size in labels.items():
         lacking[label] = lacking.get(label, 0.0) - size
 
 
-def _gain(labels: Counter[str], lacking: Mapping[str, float]) -> float:
+def _gain(labels: Mapping[str, int], lacking: Mapping[str, float]) -> float:
     """Return how much nearer the counts come, by their squares: ``sum of d^2 - (d - s)^2`` over the classes."""
     return round(sum(size * (2 * lacking.get(label, 0.0) - size) for label, size in labels.items()), 6)
 
@@ -272,7 +285,7 @@ def _assignment(
         [(one, name, at.split, at.rule, at.by, where, own.split) for one, name, at, where, own in decided],
         columns=PLACES,
     )
-    split = pd.Series(dict(zip(places["sample_id"], places["split"], strict=True)), dtype="str")
+    split = pd.Series({one: final[name].split for one, name in rows}, dtype="str")
     pins = _pins(groups, final, claims, recipe)
     if recipe.locked:  # the lock alone then says what the test set is
         pins = dict(sorted({**pins, **{one: "test" for one, where in split.items() if where == "test"}}.items()))
@@ -287,7 +300,7 @@ def _pins(
     for name, group in groups.items():
         stated = {one: claims[one] for one in group.members if one in claims and claims[one].rule in STATED}
         again = _strictest(group.members, stated)
-        place = again.split if again else hash_split(group.members[0], recipe)
+        place = again.split if again else _fall(group.position, recipe)
         if place != final[name].split:
             pins.update({one: final[name].split for one in group.members if one not in stated})
     return dict(sorted(pins.items()))
@@ -304,9 +317,9 @@ def _moves(
     recipe: Split,
 ) -> dict[str, str]:
     """Return a sentence for each sample that is not where it was before, or not where it was stated to be."""
-    name_of = dict(zip(samples["sample_id"], _column(samples, "path"), strict=True))
+    name_of = dict(zip(_column(samples, "sample_id"), _column(samples, "path"), strict=True))
     old, moved = history.old or history.pins or {}, {}
-    columns = (samples["sample_id"], samples["group_id"], _column(samples, "pinned"), samples["given_split"])
+    columns = (_column(samples, name) for name in ("sample_id", "group_id", "pinned", "given_split"))
     for one, group, pinned, given in sorted(zip(*columns, strict=True)):
         stated = pinned or (given if recipe.use_given and given in SPLITS else "")
         claim, place = claims.get(one), final[group]

@@ -159,7 +159,7 @@ def test_nothing_in_common(ours, tmp_path):
 def test_what_cannot_be_compared_is_told(ours, tmp_path, make, words):
     (tmp_path / "hollow").mkdir()
     with pytest.raises(Problem, match=words):
-        audit_against(*ours, make(tmp_path))
+        audit_against(ours[0], ours[1], make(tmp_path))
 
 
 def test_the_command(ours, other):

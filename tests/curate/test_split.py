@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Set as AbstractSet
 
 import pandas as pd
 import pytest
@@ -201,7 +202,7 @@ def grow(table: pd.DataFrame, step: list, numbers: list[int]) -> pd.DataFrame:
     return table
 
 
-def check_stability(table: pd.DataFrame, before: pd.Series, result: Assignment, exam: set[str] | None) -> None:
+def check_stability(table: pd.DataFrame, before: pd.Series, result: Assignment, exam: AbstractSet[str] | None) -> None:
     """No old sample moves unless a near copy of it is on a stricter side, and then it is told."""
     group = dict(zip(table["sample_id"], table["group_id"], strict=True))
     stated = dict(zip(table["sample_id"], table["given_split"], strict=True))
