@@ -22,9 +22,10 @@ from curate.cache import ContentCache
 from curate.dataset import DatasetFolder
 from curate.engine import batched, map_batches
 from curate.files import Problem
+from curate.images import square_pixels
 from curate.progress import track
 from curate.spec import Spec
-from curate.thumbnails import read_pixels
+from curate.thumbnails import decode_thumbnail, read_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +82,27 @@ def compute_embeddings(
         seen = [_embed_samples(dataset, sample_ids, network, model, is_mirrored) for is_mirrored in views]
         parts.append(_normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
     return np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5) if len(parts) > 1 else parts[0]
+
+
+def embed_thumbnails(spec: Spec, thumbnails: Sequence[bytes]) -> np.ndarray | None:
+    """Return the embeddings ``(N, D)`` of pictures that are no samples, as ``compute_embeddings`` would give them.
+
+    None when the spec names saved vectors. Nothing is kept.
+    """
+    networks = list(dict.fromkeys(part.strip() for part in spec.audit.embedding.split("+")))
+    if not set(networks) <= set(NETWORKS):
+        return None
+    parts = []
+    for model in map(load_lite, networks):
+        seen = [_embed_view(model, thumbnails, is_mirrored) for is_mirrored in (False, True)[: 1 + spec.audit.mirrored]]
+        parts.append(_normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
+    return np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5)
+
+
+def _embed_view(model: torch.nn.Module, thumbnails: Sequence[bytes], is_mirrored: bool) -> np.ndarray:
+    pixels = np.stack([square_pixels(decode_thumbnail(one), SIDE, whole=is_mirrored) for one in thumbnails])
+    [vectors] = embed_pixels(model, iter([pixels[:, :, ::-1] if is_mirrored else pixels]))
+    return _normalise(vectors.astype(np.float16))  # as the cache keeps them
 
 
 def _embed_samples(

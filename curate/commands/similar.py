@@ -1,0 +1,36 @@
+"""similar: what in the dataset is like one image, and whether it is a copy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from curate.commands.arguments import Json, dataset_first
+from curate.commands.show import print_json, print_table, say
+
+
+def similar(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[DATASET] IMAGE", help="A sample's id or path, or any image file.", show_default=False),
+    ],
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    json: Json = False,
+) -> None:
+    """Find an image's copies and neighbours in the dataset, also of a file outside it."""
+    from curate.similar import find_similar
+    from curate.spec import read_spec
+
+    dataset, [image] = dataset_first(words, "IMAGE")
+    found = find_similar(dataset, read_spec(dataset), image, limit)
+    rows = found.table.to_dict("records")
+    if json:
+        print_json({"standing": found.standing, "sentence": found.sentence, "notes": found.notes, "similar": rows})
+        return
+    say(found.sentence)
+    for note in found.notes:
+        say(note)
+    # 8 digits name a sample among thousands, and leave the paths room.
+    short = [{**row, "sample_id": row["sample_id"][:8]} for row in rows]
+    print_table(short, "" if rows else "There is no other to compare it with.")
