@@ -25,6 +25,7 @@ from curate.detectors import (
     near_duplicate,
     off_topic,
     outlier,
+    overlaid_text,
     quality,
     shortcut,
     unlabelled,
@@ -58,6 +59,7 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "odd_size": quality.find_odd_size,
     "odd_aspect_ratio": quality.find_odd_aspect_ratio,
     "grayscale": quality.find_grayscale,
+    "overlaid_text": overlaid_text.find_overlaid_text,
     "placeholder": quality.find_placeholder,
     "border": quality.find_border,
 }
@@ -168,7 +170,7 @@ def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[st
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
     modules = (label_conflict, label_error, leakage, near_duplicate, off_topic, outlier, quality, unlabelled)
-    versions = [module.DETECTOR for module in (*modules, coverage, shortcut, weak_slice)]
+    versions = [module.DETECTOR for module in (*modules, coverage, overlaid_text, shortcut, weak_slice)]
     options = {"version": VERSION, "detectors": versions, "audit": spec.audit.model_dump(), "classes": spec.class_names}
     slices = {name: part.model_dump() for name, part in spec.slices.items()}
     of_patterns = [slices, spec.check.min_per_class, spec.check.max_imbalance]

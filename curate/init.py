@@ -53,6 +53,10 @@ policy:
   label_conflict: review       # drop | review      (a policy never changes a label in the test split)
   outlier: review              # drop | review      unlike its neighbours: an odd pose, a drawing, far away
   off_topic: review            # drop | review      shows none of the classes
+  blurry: review               # drop | review      as of dark, light, odd_size, odd_aspect_ratio and grayscale
+  overlaid_text: review        # drop | review      a caption or a time stamp
+  placeholder: review          # drop | review      an icon or "no image available", no photo
+  border: review               # drop | review      a frame, or bars of one colour
 
 # What must hold for `curate check` to pass.
 check:

@@ -116,7 +116,7 @@ class Audit(Part):
     grayscale: float = Field(
         0.028, description="flag when the colours of 99 % of the pixels are this near (0..1) to grey or to one tint"
     )
-    overlaid_text: int = Field(6, ge=2, description="flag when a line of text has at least so many letters")
+    overlaid_text: int = Field(5, ge=3, description="flag when a line of text has at least so many letters")
     placeholder: float = Field(0.5, description="flag when the likeness to a photo's surfaces (0..1) is below this")
     border: float = Field(
         0.03, description="flag when uniform bars at opposite sides take more than this share of the width or height"
@@ -125,7 +125,8 @@ class Audit(Part):
         0.5, description="flag when the score (0..1) is below this: 0.5 is 2.5 spreads lonelier than usual here"
     )
     off_topic: float = Field(
-        0.5, description="flag when the score (0..1) is below this: 0.5 is 2.6 spreads further from every class than usual"
+        0.5,
+        description="flag when the score (0..1) is below this: 0.5 is 2.6 spreads further from every class than usual",
     )
 
 
