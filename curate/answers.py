@@ -27,6 +27,7 @@ from curate.findings import LABEL_ISSUES, read_findings, states_label
 from curate.log import read_events
 from curate.scan import Scan, read_scan
 from curate.spec import Spec
+from curate.tables import read_table
 from curate.votes import utc_time
 
 TOOL = "review_page"
@@ -141,11 +142,14 @@ def apply_answers(dataset: DatasetFolder, spec: Spec, path: Path, skip_bad: bool
     """
     answers, faults = read_answers(path)
     scan, findings = read_scan(dataset), read_findings(dataset)
+    groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
     results: list[_Desk] = []
 
     def compose(decisions: list[Decision]) -> list[Decision]:
         ever = read_events(dataset.decisions, Decision).values()  # also what was taken back: it is no news either
-        desk = _open_desk(scan, findings, spec, decisions, {_event(one) for one in ever})
+        desk = _open_desk(scan, findings, spec, decisions)
+        desk.events |= {_event(one) for one in ever}
+        desk.groups |= dict(zip(groups["sample_id"], groups["group_id"], strict=True))
         for number, answer in sorted(answers.items(), key=lambda one: (one[1].time, one[0])):
             _judge(answer, f"{path}:{number}", desk)
         _refuse_lost_copies(desk, decisions)
@@ -168,16 +172,15 @@ class _Desk:
     findings: dict[tuple[str, str], Any]
     labels: dict[str, str]
     said: defaultdict[str, list[Decision]]
-    events: set[tuple[str | None, ...]]
+    events: set[tuple[str | None, ...]] = field(default_factory=set)
+    groups: dict[str, str] = field(default_factory=dict)
     made: dict[str, Decision] = field(default_factory=dict)  # by the place of its line
     faults: list[Fault] = field(default_factory=list)
     known: int = 0
     agreed: int = 0
 
 
-def _open_desk(
-    scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[Decision], events: set[tuple[str | None, ...]]
-) -> _Desk:
+def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[Decision]) -> _Desk:
     rows = resolve_labels(scan, fold_decisions(decisions), spec)
     said: defaultdict[str, list[Decision]] = defaultdict(list)
     for one in decisions:
@@ -188,7 +191,6 @@ def _open_desk(
         findings={(row.sample_id, row.issue): row for row in findings[findings["is_issue"]].itertuples()},
         labels=dict(zip(rows["sample_id"], rows["label"], strict=True)),
         said=said,
-        events=events,
     )
 
 
@@ -223,9 +225,8 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
         desk.known += 1  # an older file after a newer one
     elif conflict := _conflict(answer, earlier, desk):
         desk.faults.append(Fault("conflict", place, conflict))
-    elif not earlier and (answer.sample_id, answer.finding) not in desk.findings:
-        what = f"{answer.finding} is no longer found on {answer.sample_id}"
-        desk.faults.append(Fault("no longer open", place, what))
+    elif gone := _no_longer(answer, earlier, desk):
+        desk.faults.append(Fault("no longer open", place, gone))
     else:
         desk.made[place] = decision
         said.append(decision)
@@ -241,8 +242,9 @@ def _find_fault(answer: Answer, place: str, desk: _Desk) -> Fault | None:
     if answer.action == "merge":
         if answer.label not in desk.samples:
             return Fault("unknown sample", place, f"{brief(answer.label)} is to stay, but is not in this dataset")
-        is_self = answer.label == answer.sample_id
-        return Fault("bad value", place, f"{answer.label} cannot be merged into itself") if is_self else None
+        if answer.label == answer.sample_id:
+            return Fault("bad value", place, f"{answer.label} cannot be merged into itself")
+        return None
     said = answer.label if answer.action == "relabel" else answer.before if _keeps_label(answer) else None
     if said is not None and said not in desk.classes:
         return Fault("unknown class", place, f"{brief(said)} is none of {', '.join(desk.classes[:8])}")
@@ -302,6 +304,15 @@ def _conflict(answer: Answer, earlier: Decision | None, desk: _Desk) -> str:
     now = desk.labels.get(answer.sample_id, "")
     if answer.finding in LABEL_ISSUES and answer.before != now:
         return f"{answer.sample_id} was labelled {brief(answer.before)} on the page, and is {brief(now)} now"
+    return ""
+
+
+def _no_longer(answer: Answer, earlier: Decision | None, desk: _Desk) -> str:
+    """Return why the audit does not ask any more what ``answer`` answers; '' when it does, or somebody has answered."""
+    if answer.action == "merge" and desk.groups.get(answer.sample_id) != desk.groups.get(answer.label, ""):
+        return f"{answer.sample_id} is no longer found to be a copy of {answer.label}"
+    if not earlier and (answer.sample_id, answer.finding) not in desk.findings:
+        return f"{answer.finding} is no longer found on {answer.sample_id}"
     return ""
 
 

@@ -34,7 +34,10 @@ function recall() {
   try {
     const found = JSON.parse(localStorage.getItem(storeName) || "{}");
     memory = { ...memory, ...found };
-    for (const name of Object.keys(memory.answers)) if (!byId.has(name)) delete memory.answers[name];
+    // What another page left there under the same name is not to break this one.
+    for (const [name, answer] of Object.entries(memory.answers)) {
+      if (!byId.has(name) || !answer || !Array.isArray(answer.apart)) delete memory.answers[name];
+    }
   } catch {
     isKept = false;
   }
