@@ -60,17 +60,6 @@ def compute_neighbours(embeddings: np.ndarray, k: int) -> tuple[np.ndarray, np.n
     return indices, similarities
 
 
-def find_nearest(embeddings: np.ndarray, one: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ``min(k, N)`` rows of ``embeddings`` ``(N, D)`` nearest to ``one`` ``(D,)`` and their similarities.
-
-    >>> find_nearest(np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32), np.array([0, 1], np.float32), 2)
-    (array([2, 1]), array([1. , 0.8]))
-    """
-    similarities = np.clip(np.round((embeddings @ one).astype(np.float64), 6), -1, 1)
-    nearest = np.lexsort((np.arange(len(embeddings)), -similarities))[:k]
-    return nearest, similarities[nearest]
-
-
 def find_near_hashes(hashes: np.ndarray, mirrored: np.ndarray, radius: int) -> np.ndarray:
     """Return the pairs of rows whose 64-bit hashes, one of them possibly mirrored, differ in ``radius`` bits or fewer.
 
