@@ -115,11 +115,13 @@ def review(
     from curate.review import review as review_dataset
     from curate.spec import read_spec
 
-    if to or issue or limit is not None:
-        raise Problem("Expected --to, --issue and --limit together with --html, found one without it.")
+    if to or (limit is not None and not issue):
+        raise Problem("Expected --to together with --html, and --limit with --html or --issue, found one without it.")
     folder = open_dataset(dataset)
     spec = read_spec(folder)
-    made = review_dataset(folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None)
+    made = review_dataset(
+        folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None, issue=issue, limit=limit or 0
+    )
     print_decisions(made, json)
 
 
@@ -137,7 +139,9 @@ def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, re
     else:
         more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
         say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
-        say(f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl")
+        say(
+            f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl"
+        )
 
 
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:

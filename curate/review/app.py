@@ -13,10 +13,11 @@ from typing import Any
 
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
-from curate.decisions import Decision
+from curate.decisions import Decision, read_decisions
 from curate.files import Problem
+from curate.review.desk import TOOL
 from curate.review.environment import load_fiftyone
-from curate.review.layout import NEXT, SUSPECTS
+from curate.review.layout import NEXT, SUSPECTS, save_open_view
 from curate.review.plugins import link_plugin
 from curate.review.pull import Notify, pull_review, tell
 from curate.review.push import push_review
@@ -37,9 +38,11 @@ def review(
     browser: bool = True,
     wait: bool = True,
     reviewer: str | None = None,
+    issue: str = "",
+    limit: int = 0,
     notify: Notify = tell,
 ) -> list[Decision]:
-    """Push, open the App, wait for Ctrl-C and return the decisions made there: the twin of `curate review`.
+    """Push, open the App, wait for Ctrl-C and return the reviewer's decisions made there: the twin of `curate review`.
 
     Parameters
     ----------
@@ -49,18 +52,24 @@ def review(
         When False, return at once with the App left open for as long as this process runs.
     reviewer
         Who makes the decisions; the login name when None.
+    issue, limit
+        Open on the open findings of this issue, the worst so many (0: all).
     """
     if pull:
         return pull_review(dataset, spec, reviewer, notify=notify)
     push_review(dataset, spec)
-    session = open_app(dataset, spec, port, browser=browser, reviewer=reviewer, notify=notify)
+    known = {one.id for one in read_decisions(dataset.decisions)}
+    session = open_app(dataset, spec, port, browser=browser, issue=issue, limit=limit, reviewer=reviewer, notify=notify)
     if not wait:
         return []
     try:
         _wait_for_interrupt(lambda: notify("Ctrl-C ends the review and takes your edits in."))
     finally:
         session.close()
-    return pull_review(dataset, spec, reviewer, notify=notify)
+    pull_review(dataset, spec, reviewer, notify=notify)
+    actor = reviewer or current_user()
+    said = [one for one in read_decisions(dataset.decisions) if one.tool == TOOL and one.actor == actor]
+    return [one for one in said if one.id not in known]
 
 
 def open_app(
@@ -71,6 +80,8 @@ def open_app(
     browser: bool = True,
     name: str | None = None,
     reviewer: str | None = None,
+    issue: str = "",
+    limit: int = 0,
     notify: Notify = tell,
 ) -> Any:
     """Open the App on what was picked to label next, else on the suspects, else on everything; return its session.
@@ -89,6 +100,7 @@ def open_app(
         push_review(dataset, spec, name)
     pushed = fo.load_dataset(name)
     shown = next((one for one in (NEXT, SUSPECTS) if pushed.has_saved_view(one)), "")
+    shown = save_open_view(pushed, issue, limit) if issue else shown
     view = pushed.load_saved_view(shown) if shown else None
     try:
         link_plugin()
@@ -99,7 +111,8 @@ def open_app(
     _start_server(port, address)
     # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
     session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
-    url = f"http://{address}:{port}/datasets/{name}" + (f"?view={shown}" if shown else "")
+    query = f"?view={pushed.get_saved_view_info(shown)['slug']}" if shown else ""
+    url = f"http://{address}:{port}/datasets/{name}{query}"
     notify(f"The FiftyOne App is at {url}")
     if browser:
         webbrowser.open(url)

@@ -108,21 +108,24 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
 
 
 def tell_progress(sitting: Sitting, decisions: Sequence[Decision]) -> str:
-    """Return a line an issue: how many of its findings are answered, and how many of the rest may be real errors."""
+    """Return how many findings of each issue are answered, and how many label errors may be real among the rest."""
     if not (sitting.dataset.cache / "findings.parquet").is_file():
         return "Nothing was audited yet."
     findings = read_findings(sitting.dataset)
     findings = findings[findings["is_issue"]]
     waiting = open_findings(sitting.dataset, findings)
-    lines = []
+    errors, others = "", []
     for issue, part in findings.groupby("issue"):
         left = waiting[waiting["issue"] == issue]
-        line = f"- {issue}: {len(part) - len(left):,} of {len(part):,} answered"
-        if issue == "label_error" and len(left):
+        count = f"{len(part) - len(left):,} of {len(part):,}"
+        if issue != "label_error":
+            others.append(f"{_plain(str(issue))} {count}")
+            continue
+        errors = f"**{count} label errors answered.** "
+        if len(left):
             row = expected_errors(left, decisions, tops=(len(left),)).iloc[0]
-            line += f"; about {row['expected']:.0f} real errors ({row['low']:.0f} to {row['high']:.0f}) among the rest"
-        lines.append(line)
-    return "\n".join(lines)
+            errors += f"About {row['expected']:.0f} of the rest are real ({row['low']:.0f} to {row['high']:.0f}). "
+    return errors + (f"Answered of the others: {', '.join(others)}." if others else "")
 
 
 def _read_vectors(sitting: Sitting) -> tuple[list[str], np.ndarray | None]:
@@ -143,7 +146,11 @@ def _likenesses(sitting: Sitting, sample_id: str, decisions: Sequence[Decision])
     else:
         title, near = "Most like it", sitting.gallery.nearest(sitting, sample_id, SHOWN)
     names = {one for one, _ in near}
-    folded = {one: fold_sample([each for each in decisions if each.sample_id == one]) for one in names}
+    said: dict[str, list[Decision]] = {one: [] for one in names}
+    for decision in decisions:
+        if decision.sample_id in said:
+            said[decision.sample_id].append(decision)
+    folded = {one: fold_sample(mine) for one, mine in said.items()}
     pictures = _pictures(sitting, sorted(names))
     return title, [
         Likeness(one, _caption(sitting, one, sample_id, likeness, folded[one]), pictures[one])
@@ -155,13 +162,12 @@ def _likenesses(sitting: Sitting, sample_id: str, decisions: Sequence[Decision])
 def _caption(sitting: Sitting, sample_id: str, shown: str, likeness: float, folded: Any) -> str:
     evidence = sitting.answering.evidence
     label = folded.label or evidence.given[sample_id] or "no label"
-    if sample_id in evidence.group_of:
-        row = evidence.samples.loc[sample_id]
-        keeper = evidence.groups.loc[sample_id, "keeper"] == sample_id
-        parts = [label, f"{row['width']} × {row['height']}", "this one" if sample_id == shown else ""]
-        parts += ["proposed to stay" if keeper else "", "left out" if folded.dropped else ""]
-        return ", ".join(filter(None, parts))
-    return f"{label}, {likeness:.2f}" if likeness == likeness else label
+    if sample_id not in evidence.members.get(evidence.group_of.get(shown, ""), []):
+        return f"{label}, {likeness:.2f}"
+    row = evidence.samples.loc[sample_id]
+    keeper = evidence.groups.loc[sample_id, "keeper"] == sample_id
+    parts = [label, f"{row['width']} × {row['height']}", "this one" if sample_id == shown else ""]
+    return ", ".join(filter(None, [*parts, "best" if keeper else "", "left out" if folded.dropped else ""]))
 
 
 def _pictures(sitting: Sitting, sample_ids: list[str]) -> dict[str, str]:

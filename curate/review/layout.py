@@ -6,12 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from curate.files import Problem
 from curate.proposals import PICKED
 from curate.review.rows import Kind, score_field
 from curate.spec import Spec
 
 SUSPECTS = "suspects"
 NEXT = "next"  # what `curate label --next` picked
+OPEN = "open "  # how the name of a view of one issue's open findings starts
+BY_GROUP = ("near_duplicate", "leakage")
 OWN_VIEWS = "curate: "  # how the description of a view of ours starts: only those are ever removed
 ON_PICTURE = ("given_label", "suggested_label", "tags")
 COLOURS = {"given_label": "#5B7DB1", "suggested_label": "#E0782F", "label": "#3F9C6B", "tags": "#8A8F98"}
@@ -70,12 +73,46 @@ def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
             views[NEXT] = (picked, "what `curate label --next` picked and has no label yet, in its order")
     for issue in sorted({issue for issues in rows["issues"] for issue in issues}):
         # Near copies stand side by side; all else is worst first.
-        order = "group_id" if issue in ("near_duplicate", "leakage") else score_field(issue)
+        order = "group_id" if issue in BY_GROUP else score_field(issue)
         found = view.match(ViewField("issues").contains(issue)).sort_by(order)
         views[issue] = (found, f"every {issue} finding, decided or not")
     if (rows["split"] == "test").any():
         views["test"] = (view.match(ViewField("split") == "test"), "the locked test split of the current version")
     return views
+
+
+def save_open_view(view: Any, issue: str, limit: int = 0) -> str:
+    """Save a view of the open findings of ``issue``, worst first, the first ``limit`` (0: all), and return its name.
+
+    Raises
+    ------
+    Problem
+        When none is open; the sentence names the issues that have some.
+    """
+    from fiftyone import ViewField
+
+    is_open, score = ViewField("open_issues").contains(issue), score_field(issue)
+    shown = view.match(is_open)
+    if not len(shown):
+        counts = view.count_values("open_issues")
+        others = ", ".join(f"{name} ({count:,})" for name, count in sorted(counts.items()) if name)
+        raise Problem(f"Expected open findings of {issue}, found none. Open are: {others or 'none of any issue'}.")
+    if limit:
+        # These samples, and not whichever come first when some of them are answered.
+        shown = view.select(shown.sort_by(score).limit(limit).values("id")).match(is_open)
+    ordered = shown.sort_by("group_id" if issue in BY_GROUP else score)
+    name = f"{OPEN}{issue}"
+    view.save_view(name, ordered, description=f"{OWN_VIEWS}open findings of {issue}", overwrite=True)
+    return name
+
+
+def issue_of_view(name: str) -> str:
+    """Return the issue that the saved view ``name`` asks about; '' for a view that asks about no single one.
+
+    >>> issue_of_view("open dark"), issue_of_view("suspects"), issue_of_view("test")
+    ('dark', 'label_error', '')
+    """
+    return {SUSPECTS: "label_error", NEXT: "unlabelled", "test": ""}.get(name, name.removeprefix(OPEN))
 
 
 def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:

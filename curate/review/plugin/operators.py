@@ -10,7 +10,7 @@ from fiftyone.operators import types
 
 from curate.files import Problem
 from curate.review.answering import Answered, tell_refused
-from curate.review.layout import SUSPECTS
+from curate.review.layout import issue_of_view
 from curate.review.sitting import SKIPPED, Sitting, is_ours, sitting_of
 
 PANEL = "findings"
@@ -213,8 +213,8 @@ def _label(params: dict[str, Any], sitting: Sitting) -> str:
 
 def _issue_of(ctx: Any, sitting: Sitting) -> str:
     """Return the issue that the saved view shows: there, an answer is about nothing else. '' where it shows all."""
-    name = ctx.request_params.get("view_name") or ""
-    return "label_error" if name == SUSPECTS else name if name in sitting.answering.evidence.issues else ""
+    issue = issue_of_view(ctx.request_params.get("view_name") or "")
+    return issue if issue in sitting.answering.evidence.issues else ""
 
 
 def _next_id(ctx: Any, ids: Sequence[str]) -> str:

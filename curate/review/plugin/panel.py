@@ -13,7 +13,8 @@ from curate.review.plugin.operators import PANEL, chosen_ids, give_answer, skip,
 from curate.review.sitting import is_ours, read_rows, sitting_of
 
 BUTTONS = 9  # one a class; more go into a list
-SIDE = "112px"  # of a small picture
+SIDE = "120px"  # height of a small picture
+IN_A_ROW = 3
 HELP = "Keys, when a sample is open or some are selected: a accept, k keep, 1-9 relabel, d drop, u undo, s skip."
 
 
@@ -73,7 +74,8 @@ class FindingsPanel(operators.Panel):
             panel.md(str(problem), name="refused")
             return types.Property(panel)
         _write_page(panel, page, self)
-        view = types.GridView(orientation="vertical", gap=1, align_x="left", padding=1)
+        space = {"sx": {"padding": "8px 16px"}}
+        view = types.GridView(orientation="vertical", gap=1, align_x="left", componentsProps={"grid": space})
         return types.Property(panel, view=view)
 
     def _after(self, ctx: Any) -> None:
@@ -84,7 +86,10 @@ class FindingsPanel(operators.Panel):
         """Send the pictures; the App looks them up by name when it draws what `render` returns."""
         if is_ours(ctx.dataset):
             page = _page(ctx)
-            ctx.panel.set_data("pictures", {f"p{place}": one.picture for place, one in enumerate(page.likenesses)})
+            pictures: dict[str, dict[str, str]] = {}
+            for place, one in enumerate(page.likenesses):
+                pictures.setdefault(f"row{place - place % IN_A_ROW}", {})[f"p{place}"] = one.picture
+            ctx.panel.set_data("likeness", pictures)
 
 
 def _page(ctx: Any) -> Page:
@@ -139,6 +144,8 @@ def _write_buttons(panel: Any, page: Page, actions: FindingsPanel) -> None:
 
 
 def _write_pictures(panel: Any, page: Page) -> None:
-    row = panel.h_stack("pictures", gap=1, wrap=True)
-    for place, one in enumerate(page.likenesses):
-        row.img(f"p{place}", height=SIDE, alt_text=one.caption, caption=one.caption)
+    rows = panel.v_stack("likeness", gap=3)
+    for start in range(0, len(page.likenesses), IN_A_ROW):
+        row = rows.h_stack(f"row{start}", gap=1)
+        for place, one in list(enumerate(page.likenesses))[start : start + IN_A_ROW]:
+            row.img(f"p{place}", height=SIDE, alt_text=one.caption, caption=one.caption)
