@@ -28,7 +28,7 @@ GONE = ("dropped", "merged into a near copy")  # what `resolve_labels` says of s
 def apply_policy(dataset: DatasetFolder, spec: Spec) -> list[Decision]:
     """Write the decisions that the spec's ``policy:`` makes of the open findings, and return them."""
     scan, findings = read_scan(dataset), open_findings(dataset)
-    rows = _with_splits(dataset, scan, spec)
+    rows = current_rows(dataset, scan, spec)
     held = held_samples(read_decisions(dataset.decisions))
     proposals = propose_decisions(findings, scan, _groups(dataset), rows, spec.policy, held)
     return append_decisions(dataset.decisions, proposals) if proposals else []
@@ -146,7 +146,7 @@ def accept_findings(
     chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
     labels = dict(zip(*_labels_now(dataset, spec), strict=True))
     gone = set(fold_decisions(read_decisions(dataset.decisions)).query("dropped")["sample_id"])
-    rows = _with_splits(dataset, read_scan(dataset), spec)
+    rows = current_rows(dataset, read_scan(dataset), spec)
     exam = set(rows.loc[rows["claim"] == "test", "sample_id"])
     keepers = find_keepers(_groups(dataset), read_scan(dataset).samples, gone, exam)
     decisions = []
@@ -301,7 +301,8 @@ def _labels_now(dataset: DatasetFolder, spec: Spec) -> tuple[pd.Series, pd.Serie
     return rows["sample_id"], rows["label"]
 
 
-def _with_splits(dataset: DatasetFolder, scan: Scan, spec: Spec) -> pd.DataFrame:
+def current_rows(dataset: DatasetFolder, scan: Scan, spec: Spec) -> pd.DataFrame:
+    """Return a row a sample as it is now: `label, split, excluded`, and `claim`: its split but for its copies."""
     rows = resolve_labels(scan, fold_decisions(read_decisions(dataset.decisions)), spec)
     rows["group_id"] = rows["sample_id"].map(read_groups(dataset, scan))
     places = place_samples(dataset, rows, spec).places.set_index("sample_id")

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from curate.audit import DETECTORS
-from curate.build import resolve_labels
 from curate.commands.issues import ORDER
 from curate.commands.report import compact_thumbnails
 from curate.dataset import DatasetFolder
-from curate.decide import find_keepers
+from curate.decide import current_rows, find_keepers
 from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.files import Problem, write_atomic
 from curate.findings import LABEL_ISSUES, open_findings, read_findings
@@ -51,12 +50,11 @@ class ReviewPage:
 
 @dataclass(frozen=True)
 class _Desk:
-    """The tables that cards are made of, by sample; `gone` were dropped or merged."""
+    """What cards are made of: the readable samples, which of them were dropped or merged, and which copy is to stay."""
 
-    scan: Scan
     samples: pd.DataFrame
-    groups: pd.DataFrame
     gone: set[str]
+    keepers: dict[str, str]
 
 
 def write_review_page(
@@ -130,13 +128,15 @@ def collect_cards(
 
 def _open_desk(dataset: DatasetFolder, spec: Spec, scan: Scan, decisions: list[Decision]) -> _Desk:
     folded = fold_decisions(decisions)
-    labels = resolve_labels(scan, folded, spec).set_index("sample_id")["label"]
+    gone = set(folded.loc[folded["dropped"], "sample_id"])
     groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
+    rows = current_rows(dataset, scan, spec).set_index("sample_id")
     # What cannot be decoded cannot be judged by eye.
     readable = scan.samples[scan.samples["reason"] == ""].set_index("sample_id", drop=False)
-    readable = readable.assign(label=labels.reindex(readable.index).fillna("").astype(str))
+    readable = readable.assign(label=rows["label"].reindex(readable.index).fillna("").astype(str))
     readable = readable.assign(group_id=groups.set_index("sample_id")["group_id"].reindex(readable.index).fillna(""))
-    return _Desk(scan, readable, groups, set(folded.loc[folded["dropped"], "sample_id"]))
+    exam = set(rows.index[rows["claim"] == "test"])
+    return _Desk(readable, gone, find_keepers(groups, scan.samples, gone, exam))
 
 
 def _in_order(waiting: pd.DataFrame, desk: _Desk) -> list[list[Any]]:
@@ -174,9 +174,7 @@ def _group_card(rows: Sequence[Any], desk: _Desk) -> dict[str, Any]:
     """Return the card of a group of copies: those that are asked about, beside those that were answered before."""
     group = desk.samples.at[rows[0].sample_id, "group_id"] or rows[0].sample_id
     left = desk.samples[(desk.samples["group_id"] == group) & ~desk.samples["sample_id"].isin(desk.gone)]
-    keeper = find_keepers(desk.groups[desk.groups["group_id"] == group], desk.scan.samples, desk.gone).get(
-        rows[0].sample_id, rows[0].sample_id
-    )
+    keeper = desk.keepers.get(rows[0].sample_id, rows[0].sample_id)
     asked = {row.sample_id: row for row in rows}
     order = sorted(left["sample_id"], key=lambda one: (one != keeper, one not in asked, -_pixels(desk, one), one))
     members = [_member(asked.get(one), desk, one in asked, one) for one in order[:MEMBERS]]
