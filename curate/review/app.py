@@ -95,6 +95,8 @@ def open_app(
     """
     _check_address(address, port)
     fo = load_fiftyone()
+    from fiftyone.core.utils import to_slug
+
     name = review_name(dataset, name)
     if not fo.dataset_exists(name):
         push_review(dataset, spec, name)
@@ -111,7 +113,7 @@ def open_app(
     _start_server(port, address)
     # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
     session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
-    query = f"?view={pushed.get_saved_view_info(shown)['slug']}" if shown else ""
+    query = f"?view={to_slug(shown)}" if shown else ""
     url = f"http://{address}:{port}/datasets/{name}{query}"
     notify(f"The FiftyOne App is at {url}")
     if browser:
