@@ -93,22 +93,24 @@ def _explain_cell(held: pd.DataFrame, label: str, split: str, spec: Spec) -> dic
 
 
 def _why_off(mine: pd.DataFrame, here: pd.DataFrame, split: str, off: float, spec: Spec) -> str:
-    """Return what keeps a split of a class from its share, as counts of samples."""
-    rules = here["rule"] if off > 0 else mine["rule"]
-    causes = {
-        f"{{}} {'locked' if split == 'test' else 'left out of the locked test set'}": rules == "locked",
-        "{} pinned by dataset.yaml": rules == "pinned",
-        "{} given by their source": rules == "given",
-        "{} in place since an earlier build": rules.isin(["before", "lock"]),
-        "{} that would be the class's only one": rules == "needed",
-    }
-    said = [words.format(f"{int(fits.sum()):,}") for words, fits in causes.items() if fits.any()]
+    """Return what keeps a split of a class from its share: samples that are too many here, or held elsewhere."""
+    rules = here["rule"] if off > 0 else mine.loc[mine["split"] != split, "rule"]
+    if (mine["rule"] == "locked").any() and split != "val":
+        return f"{len(here):,} in the locked test set" if split == "test" else "the test set is locked"
+    said = [f"{int(fits.sum()):,} {words}" for words, names in CAUSES.items() if (fits := rules.isin(names)).any()]
     largest = int(mine.groupby("group_id").size().max())
-    if largest > 1:
+    if largest > 1 and abs(off) <= largest:
         said.append(f"near copies stay together (up to {largest:,})")
-    if spec.split.locked and split != "test" and not said:
-        said.append("the test set is locked")
-    return "; ".join(said) or ("too few samples" if len(mine) < 1 / max(1e-9, getattr(spec.split, split)) else "")
+    return "; ".join(said) or f"too few samples ({len(mine):,})"
+
+
+CAUSES = {
+    "pinned by dataset.yaml": ("pinned",),
+    "given by their source": ("given",),
+    "in place since an earlier build": ("before", "lock"),
+    "that their class needs there": ("needed",),
+    "held out of the locked test set": ("locked",),
+}
 
 
 def _largest_groups(held: pd.DataFrame) -> list[dict[str, Any]]:
