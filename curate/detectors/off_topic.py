@@ -102,8 +102,12 @@ def find_strangers(evidence: Evidence) -> pd.DataFrame:
     small = (kinds >= 0) & (kinds < len(evidence.spec.class_names)) & ~np.isin(kinds, [core.label for core in cores])
     table.loc[small, "whole"] = np.nan
     suspects = np.flatnonzero(table["whole"] > SUSPECT)
-    crops = evidence.embed_crops([evidence.ids[row] for row in suspects]) if evidence.embed_crops else None
-    if crops and len(suspects):
+    crops = (
+        evidence.embed_crops([evidence.ids[row] for row in suspects])
+        if evidence.embed_crops and len(suspects)
+        else None
+    )
+    if crops:
         parts = [compare_with_cores(cores, one, groups[suspects])["whole"] for one in crops.values()]
         table.loc[suspects, "parts"] = np.min(parts, axis=0)
     return table

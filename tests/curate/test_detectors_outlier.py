@@ -172,6 +172,18 @@ def test_a_part_that_shows_a_class_makes_it_no_stranger() -> None:
     assert "no part of it" in found["evidence"].iloc[201]
 
 
+def test_without_suspects_no_parts_are_asked_for() -> None:
+    asked: list[Sequence[str]] = []
+    evidence = gather(["cat"] * 40, np.ones((40, 3)))
+
+    def parts(ids: Sequence[str]) -> dict[str, np.ndarray]:
+        asked.append(ids)
+        return {"left": np.ones((len(ids), 3))}
+
+    find_off_topic(changed(evidence, embed_crops=parts))
+    assert not asked
+
+
 def test_a_stranger_is_no_outlier_and_no_other_class_is_proposed_for_it() -> None:
     evidence = with_strangers(strangers(6))
     outliers = find_outliers(evidence)
