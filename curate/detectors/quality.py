@@ -80,7 +80,7 @@ def find_blurry(evidence: Evidence) -> pd.DataFrame:
 
     def sentence(row: Any) -> str:
         if np.isnan(row.edge_width):
-            return "it has no edge to judge by"
+            return "it has no edge to judge by, or fewer than 56 pixels"
         side = min(SIDE, row.width, row.height)
         return f"its sharpest edges take {row.edge_width:.1f} of {side} pixels; those of ordinary photos 1.3 to 3.2"
 

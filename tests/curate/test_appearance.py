@@ -67,7 +67,7 @@ def test_a_sharp_subject_on_a_plain_or_defocused_ground_is_sharp() -> None:
 def test_any_size_is_measured(size: tuple[int, int]) -> None:
     grey = np.asarray(noise(size=size))
     edges = measure_edges(grey)
-    assert np.isnan(edges["edge_width"]) == (min(size) <= 9)
+    assert np.isnan(edges["edge_width"]) and np.isnan(edges["visible"]) == (min(size) <= 9)
     assert set(measure_borders(grey).values()) == {0.0}
     assert 0 <= measure_grain(grey)["uneven"] <= 1
     assert measure_tint(np.stack([grey] * 3, axis=2)) == 0
