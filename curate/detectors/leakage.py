@@ -91,6 +91,6 @@ def _pairs(rows: pd.DataFrame, place: dict[str, int]) -> list[tuple[int, int]]:
 
 def _sentence(held: str, held_split: str, seen: str, seen_split: str, kind: str, similarity: float) -> str:
     what = {SAME_FILE: "the same file", "identical_pixels": "identical pixels"}
-    words = what.get(kind) or f"a {kind.replace('_', ' ')} copy, similarity {similarity:.2f}"
+    words = what.get(kind) or f"{kind.replace('_', ' ')} copy, similarity {similarity:.2f}"
     words = words if similarity >= COPY else "both are copies of others in their group"
     return f"{held} was given to {held_split}, {seen} to {seen_split}: {words}"
