@@ -140,7 +140,9 @@ def _write_buttons(panel: Any, page: Page, actions: FindingsPanel) -> None:
     last = panel.h_stack("last", gap=1)
     last.btn("undo", label="Undo my last", icon="undo", on_click=actions.undo)
     last.btn("skip", label="Skip", icon="skip_next", on_click=actions.skip)
-    panel.str("note", label="Note: the reason of the next answer", view=types.TextFieldView())
+    # The App would put the cursor there, and the keys would write instead of answering.
+    field = types.TextFieldView(componentsProps={"field": {"autoFocus": False}})
+    panel.str("note", label="Note: the reason of the next answer", view=field)
 
 
 def _write_pictures(panel: Any, page: Page) -> None:
