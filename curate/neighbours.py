@@ -14,7 +14,8 @@ EXACT_UP_TO = 10_000  # rows; 20,000 take four times as long, and already longer
 ROUNDS = 8  # of k-means
 WIDTH = 128  # directions of most variance in which rows are sought; the best found are compared in all of them
 LIST = 256  # rows a list on average; no list holds more than twice as many
-PROBED = 8_000  # rows seen for each list: those of the nearest lists
+PROBED = 8_000  # rows seen for each list: those of the lists its rows are nearest to
+VOTED = 16  # nearest lists that each row names
 KEPT = 4  # x k rows found in few directions are compared in all
 TRAINED = 64  # rows a list that k-means looks at
 ROWS_A_PRODUCT = 4_096
@@ -29,9 +30,9 @@ def compute_neighbours(embeddings: np.ndarray, k: int) -> tuple[np.ndarray, np.n
     """Return the nearest other rows of each row.
 
     Exact up to ``EXACT_UP_TO`` rows. Above, the rows are put in lists by k-means in the directions of most variance,
-    each list is compared with the nearest lists, and the best of them again with all directions: the similarities are
-    exact, and 99 of 100 of the nearest are found. Time grows with N. Beside ``embeddings``, whose rows are only read a
-    block at a time (a memory-mapped file will do), a million rows need 1.5 GB.
+    each list is compared with the lists that its rows are nearest to, and the best of them again in all directions: the
+    similarities are exact, and 99 of 100 of the nearest are found. Time grows with N. Beside ``embeddings``, whose rows
+    are only read a block at a time (a memory-mapped file will do), a million rows need 1.5 GB.
 
     Parameters
     ----------
@@ -150,9 +151,8 @@ def _search_lists(embeddings: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, 
     lists = _make_lists(small)
     sizes = np.array([len(rows) for rows in lists])
     centres = np.stack([small[rows].mean(axis=0) for rows in lists])
-    lengths = (centres**2).sum(axis=1)
-    for rows, centre in zip(lists, centres, strict=True):
-        nearest = np.argsort(np.round(lengths - 2 * (centres @ centre), 6), kind="stable")
+    for rows in lists:
+        nearest = _rank_lists(small[rows], centres)
         enough = int(np.searchsorted(np.cumsum(sizes[nearest]), PROBED)) + 1
         seen = np.concatenate([lists[one] for one in nearest[:enough]])
         around, _ = _nearest(small[rows], small[seen], min(KEPT * k + 1, len(seen)), is_distance=True)
@@ -160,6 +160,13 @@ def _search_lists(embeddings: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, 
         seen.sort()
         found, similarities = _nearest(_floats(embeddings[rows]), _floats(embeddings[seen]), k + 1)
         yield rows, seen[found], similarities
+
+
+def _rank_lists(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return all lists, first those whose centres are nearest to most rows: rows at a border look across it."""
+    near, _ = _nearest(rows, centres, min(VOTED, len(centres)), is_distance=True)
+    weights = np.broadcast_to(1 / np.arange(1, near.shape[1] + 1), near.shape)
+    return np.argsort(-np.bincount(near.ravel(), weights.ravel(), len(centres)), kind="stable")
 
 
 def _nearest(rows: np.ndarray, among: np.ndarray, k: int, is_distance: bool = False) -> tuple[np.ndarray, np.ndarray]:
