@@ -6,7 +6,7 @@ import numpy as np
 
 SHARE = 0.8  # of the ordinary values lie below the middle plus 0.8416 spreads, were they normal
 WITHIN = 0.8416
-BEYOND = 2.5  # spreads; what lies further above takes no part in saying what is ordinary
+BEYOND = 3.5  # spreads; what lies further above takes no part in saying what is ordinary
 ROUNDS = 3
 LEAST_SPREAD = 0.02  # of logarithms: values that hardly differ are all ordinary
 

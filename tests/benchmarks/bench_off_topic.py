@@ -170,7 +170,7 @@ def tabulate_clean(pool: Evidence, rows: pd.DataFrame, rng: np.random.Generator,
     """Return what is flagged of photos that are none of the known bad ones, in sets of several sizes."""
     photos = rng.permutation(np.flatnonzero((rows["version"] < 0) & (rows["judgement"] == "")))
     table = []
-    for size, draws in ((SMALL, DRAWS), (600, 3), (len(photos), 1)):
+    for size, draws in ((SMALL, DRAWS), (600, DRAWS), (len(photos), 1)):
         if limit and size > limit:
             continue
         mixes = [take(pool, rows, rng.permutation(photos)[:size], "") for _ in range(draws)]
@@ -214,8 +214,10 @@ def main() -> None:
                 f"100 ImageNet photos of other things among 2,500 of cats and dogs, {arguments.networks}. The 17 "
                 "photos that are known to be bad count as neither.",
                 markdown_table([tabulate_mix(mix) for mix in mixes]),
-                "The first mix, beside other tools on the same embeddings and probabilities:",
+                "Beside other tools on the same embeddings and probabilities, each picture once:",
                 markdown_table(tabulate_peers(mixes[0])),
+                "In five versions, which keep each other company:",
+                markdown_table(tabulate_peers(mixes[3])),
                 "Photos without the 17, nothing mixed in:",
                 markdown_table(tabulate_clean(pool, rows, rng, arguments.limit)),
                 "The 17, all photos together:",
