@@ -1,6 +1,6 @@
 """Pairs of copies to groups that do not chain through weak links, and which member of each to keep, and why.
 
-Two clusters of sure copies become one only if most of their pairs are copies too: one doubtful pair joins two single
+Two clusters of sure copies become one only if half of their pairs are copies too: one doubtful pair joins two single
 pictures, but no two families. So further pictures may join groups, and never part what is sure.
 """
 

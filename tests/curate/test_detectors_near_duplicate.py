@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from curate.detectors.copies import Picture, compare_pictures
+from curate.detectors.copy_groups import choose_keepers, connect_copies
 from curate.detectors.evidence import Evidence
 from curate.detectors.leakage import find_leakage
 from curate.detectors.near_duplicate import COPY, compute_groups, find_near_duplicates
@@ -66,6 +67,62 @@ def test_a_changed_copy_is_a_copy_in_either_order(change: str) -> None:
         assert found.mirrored == mirrored
 
 
+def colour(image: Image.Image) -> Picture:
+    return Picture(np.asarray(image.convert("RGB")))
+
+
+def write_over(image: Image.Image) -> Image.Image:
+    """White letters with a black edge over the lowest fifth."""
+    image = image.copy()
+    ImageDraw.Draw(image).text((8, 200), "my best friends", fill="white", font_size=28, stroke_width=2, stroke_fill=0)
+    return image
+
+
+EDITS: dict[str, tuple[Callable[[Image.Image], Image.Image], str]] = {
+    "grey": (lambda image: image.convert("L").convert("RGB"), "edited"),
+    "pale": (lambda image: ImageEnhance.Color(image).enhance(0.2), "edited"),
+    "darker": (lambda image: ImageEnhance.Brightness(image).enhance(0.6), "edited"),
+    "written over": (write_over, "edited"),
+    "re-encoded": (lambda image: reencode(image, 80), "reencoded"),
+    "smaller": (lambda image: image.resize((200, 150), Image.Resampling.LANCZOS), "reencoded"),
+    "cropped": (lambda image: image.crop((30, 20, 290, 220)), "cropped"),
+    "mirrored": (ImageOps.mirror, "mirrored"),
+    "turned by 90": (lambda image: image.transpose(Image.Transpose.ROTATE_90), "rotated"),
+    "turned by 180": (lambda image: image.transpose(Image.Transpose.ROTATE_180), "rotated"),
+}
+
+
+@pytest.mark.parametrize("change", EDITS)
+def test_the_kind_says_what_was_done(change: str) -> None:
+    apply, kind = EDITS[change]
+    original = draw_picture(1)
+    for pair in ((original, apply(original)), (apply(original), original)):
+        found = compare_pictures(*map(colour, pair))
+        assert found.similarity >= COPY
+        assert found.kind == kind
+
+
+@pytest.mark.parametrize("by", [(30, 0), (0, 25), (-25, 15)])
+def test_a_subject_that_moved_before_one_ground_is_no_copy(by: tuple[int, int]) -> None:
+    frames = []
+    for step in ((0, 0), by):
+        frame = draw_picture(1)
+        frame.paste(draw_picture(2).crop((0, 0, 150, 140)), (85 + step[0], 50 + step[1]))
+        frames.append(colour(frame))
+    assert compare_pictures(*frames).similarity < COPY
+
+
+def test_plain_shapes_of_two_colours_or_forms_are_no_copies() -> None:
+    def shape(kind: str, fill: tuple[int, int, int]) -> Picture:
+        image = Image.new("RGB", (200, 200), "white")
+        getattr(ImageDraw.Draw(image), kind)((40, 40, 160, 160), fill=fill)
+        return colour(image)
+
+    red = shape("ellipse", (220, 30, 30))
+    assert compare_pictures(red, shape("ellipse", (30, 30, 220))).similarity < COPY
+    assert compare_pictures(red, shape("rectangle", (220, 30, 30))).similarity < COPY
+
+
 def test_a_crop_shares_its_area_and_a_smaller_copy_all() -> None:
     original = draw_picture(1)
     quarter = compare_pictures(grey(original), grey(original.crop((10, 100, 170, 220))))
@@ -98,6 +155,61 @@ def test_plain_pictures_say_nothing(value: int) -> None:
 def test_any_size_is_compared(shape: tuple[int, int]) -> None:
     tiny = Picture(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     assert 0 <= compare_pictures(tiny, grey(draw_picture(1))).similarity < COPY
+
+
+def connect(links: Mapping[tuple[int, int], float], asked: Mapping[tuple[int, int], float], count: int) -> list[int]:
+    pairs = pd.DataFrame([(*pair, value) for pair, value in links.items()], columns=["first", "second", "similarity"])
+    return connect_copies(pairs, count, COPY, lambda unknown: {pair: asked.get(pair, 0.0) for pair in unknown}).tolist()
+
+
+def test_one_weak_pair_joins_two_pictures_but_no_two_families() -> None:
+    families = {(0, 1): 0.95, (1, 2): 0.9, (3, 4): 0.99}
+    assert connect({(0, 1): 0.72}, {}, 2) == [0, 0]
+    assert connect({**families, (2, 3): 0.75}, {}, 5) == [0, 0, 0, 3, 3]
+    # Pairs that were no candidates are compared before two families are kept apart.
+    assert connect({**families, (2, 3): 0.75}, {(0, 3): 0.8, (1, 4): 0.7}, 5) == [0] * 5
+    assert connect({**families, (2, 3): 0.85}, {}, 5) == [0] * 5
+
+
+def test_weak_links_do_not_chain() -> None:
+    assert connect({(0, 1): 0.75, (1, 2): 0.74, (2, 3): 0.73, (3, 4): 0.72}, {}, 5) == [0, 0, 2, 2, 2]
+    assert connect({}, {}, 0) == []
+
+
+def test_groups_do_not_depend_on_the_order_and_never_part_what_is_sure() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        values = {
+            (a, b): float(rng.choice([0.2, 0.72, 0.75, 0.9], p=[0.7, 0.1, 0.1, 0.1]))
+            for b in range(9)
+            for a in range(b)
+        }
+        found = connect(values, values, 9)
+        mixed = [list(values)[place] for place in rng.permutation(len(values))]
+        assert connect({pair: values[pair] for pair in mixed}, values, 9) == found
+        assert all(found[a] == found[b] for (a, b), value in values.items() if value == 0.9)
+
+
+def keep(**columns: list[object]) -> tuple[int, str]:
+    count = len(next(iter(columns.values()), [0, 0]))
+    blank = {"width": [400] * count, "height": [300] * count, "bytes": [50_000] * count, "given_label": ["cat"] * count}
+    kept = choose_keepers(pd.DataFrame({**blank, **columns}), np.zeros(count, np.int64))
+    assert kept["keeper"].nunique() == kept["reason"].nunique() == 1
+    return int(kept["keeper"][0]), str(kept["reason"][0])
+
+
+def test_the_keeper_is_the_largest_then_the_finest_then_the_one_labelled_as_most() -> None:
+    assert keep(width=[500, 1024], height=[375, 768], bytes=[90_000, 50_000]) == (1, "1,024 x 768 instead of 500 x 375")
+    # 5 % more pixels are no better than a third of the compression.
+    assert keep(width=[400, 420], bytes=[60_000, 20_000]) == (0, "less compressed: 4.00 instead of 1.27 bits a pixel")
+    assert keep(given_label=["dog", "cat", "cat"]) == (1, "labelled cat as most of its copies")
+    assert keep(given_label=["dog", "cat"]) == keep() == (0, "as large and as fine as the others")
+
+
+def test_a_picture_alone_needs_no_reason() -> None:
+    rows = pd.DataFrame({"width": [4], "height": [3], "bytes": [9], "given_label": [""]})
+    assert choose_keepers(rows, np.zeros(1, np.int64)).to_numpy().tolist() == [[0, ""]]
+    assert len(choose_keepers(rows.head(0), np.zeros(0, np.int64))) == 0
 
 
 def gather(images: Mapping[str, Image.Image | bytes], **columns: list[str]) -> Evidence:
@@ -151,6 +263,17 @@ def test_findings_merge_all_but_the_keeper() -> None:
     assert found["group_id"].str[:1].tolist() == ["a", "a", ""]
     assert found["score"].iloc[0] < 0.1 and found["score"].iloc[2] > 0.5
     assert "b.png" in found["evidence"].iloc[0]
+
+
+def test_the_evidence_tells_the_keeper_the_reason_and_labels_that_differ() -> None:
+    first = draw_picture(1)
+    images = {"a": first.crop((40, 30, 280, 210)), "b": first, "c": first.resize((200, 150)), "d": draw_picture(2)}
+    found = find_near_duplicates(gather(images, given_label=["dog", "cat", "cat", "dog"])).set_index("path")["evidence"]
+    assert "cropped copy of b.png (one shows 5" in found["a.png"]
+    assert f"keep b.png ({'b' * 20}): 320 x 240 instead of 240 x 180" in found["a.png"]
+    assert "the one to keep: 320 x 240" in found["b.png"]
+    assert all(found[path].endswith("; labels differ: cat 2, dog 1") for path in ("a.png", "b.png", "c.png"))
+    assert found["d.png"] == ""
 
 
 def test_more_pictures_change_no_verdict() -> None:
