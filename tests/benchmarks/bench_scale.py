@@ -81,7 +81,14 @@ def run(case: Case) -> dict[str, object]:
 
 
 def blank(case: Case) -> dict[str, object]:
-    names = ("near hashes, s", "graph, s", "candidates, s", "groups, s", "embeddings, MB", "graph's peak, MB")
+    names: tuple[str, ...] = (
+        "near hashes, s",
+        "graph, s",
+        "candidates, s",
+        "groups, s",
+        "embeddings, MB",
+        "graph's peak, MB",
+    )
     names += ("peak, MB", "pairs a sample", "nearest found", "copies by hash", "copies found")
     return {"samples": f"{case.samples:,}", "method": case.method, **dict.fromkeys(names, "-")}
 
