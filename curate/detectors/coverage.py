@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.stats
 
 from curate.detectors.evidence import Evidence
-from curate.detectors.regions import compute_regions, describe_region
+from curate.detectors.regions import describe_region
 from curate.scan import Scan
 from curate.slices import find_slice
 
@@ -86,7 +86,7 @@ def _lacking(evidence: Evidence, metadata: pd.DataFrame) -> list[Pattern]:
 
 def find_coverage(evidence: Evidence, metadata: pd.DataFrame) -> list[Pattern]:
     """Return a row for each class (how many different pictures, how varied) and for regions where one stands alone."""
-    regions = compute_regions(evidence)
+    regions = evidence.regions
     groups = evidence.groups["group_id"].to_numpy()
     rows = [
         _class_row(evidence, place, groups, regions)

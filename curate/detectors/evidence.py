@@ -120,6 +120,13 @@ class Evidence:
         return find_strangers(self)
 
     @cached_property
+    def regions(self) -> np.ndarray:
+        """Number of the region of like pictures of each readable sample ``(N,)``, -1 where there are none."""
+        from curate.detectors.regions import compute_regions
+
+        return compute_regions(self)
+
+    @cached_property
     def pred_probs(self) -> np.ndarray | None:
         """Out-of-sample probabilities ``(N, K)``, NaN rows where there are none; None when nothing can be learnt."""
         from curate.detectors.label_error import compute_pred_probs

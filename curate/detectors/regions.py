@@ -30,7 +30,7 @@ def compute_regions(evidence: Evidence) -> np.ndarray:
     vectors = evidence.embeddings.astype(np.float64)
     fitted = vectors[:: max(1, count // FITTED_ON)]
     width = min(DIRECTIONS, *fitted.shape)
-    directions = PCA(width, svd_solver="full", random_state=0).fit(fitted)
+    directions = PCA(width, svd_solver="randomized", random_state=0).fit(fitted)
     regions = int(np.clip(count // SAMPLES_EACH, 2, MOST))
     model = KMeans(regions, n_init=1, random_state=0).fit(np.round(directions.transform(fitted), 5))
     found = model.predict(np.round(directions.transform(vectors), 5))

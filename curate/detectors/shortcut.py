@@ -25,7 +25,8 @@ MOST_CLASSES = 50  # looked at, the largest first
 MOST_ROWS = 20_000  # groups looked at
 FOLDS = 5
 COVERS = 0.1  # a nearly pure rule has to cover this share of a class
-MOST_ELSEWHERE = 0.05  # of what it covers in the class, a nearly pure rule may cover in the others
+MOST_ELSEWHERE = 0.1  # of what it covers in the class, a nearly pure rule may cover in the others
+SOUGHT = 0.025  # the same where a rule is made: on other pictures it does a little worse
 AVOIDS = 0.5  # share of the others in which a rule has to hold that the class avoids, beside more than one other class
 BROAD = 0.6  # share covered in the class minus that in the others: a balanced accuracy of 0.8
 SURE = 0.01  # chance of a false alarm over all rules tried
@@ -186,8 +187,8 @@ def _bounds(values: np.ndarray, is_class: np.ndarray) -> Found:
     found: Found = {}
     for side, inside, outside in (("above", own_all - own, rest_all - rest), ("below", own, rest)):
         gains = {"broad": ("has", inside - outside)}
-        gains["has"] = ("has", np.where(outside <= MOST_ELSEWHERE / 2 * inside, inside, -1))
-        gains["lacks"] = ("lacks", np.where(inside <= MOST_ELSEWHERE / 2 * outside, outside, -1))
+        gains["has"] = ("has", np.where(outside <= SOUGHT * inside, inside, -1))
+        gains["lacks"] = ("lacks", np.where(inside <= SOUGHT * outside, outside, -1))
         for kind, (sense, gain) in gains.items():
             if gain.max() > 0:
                 found[f"{kind} {side}"] = (sense, side, float(middle[gain.argmax()]))
@@ -201,8 +202,8 @@ def _among(values: np.ndarray, is_class: np.ndarray) -> Found:
     inside, outside = table[True] / max(is_class.sum(), 1), table[False] / max((~is_class).sum(), 1)
     kinds = {
         "broad": ("has", inside > outside),
-        "has": ("has", (inside > 0) & (outside <= MOST_ELSEWHERE / 2 * inside)),
-        "lacks": ("lacks", (outside > 0) & (inside <= MOST_ELSEWHERE / 2 * outside)),
+        "has": ("has", (inside > 0) & (outside <= SOUGHT * inside)),
+        "lacks": ("lacks", (outside > 0) & (inside <= SOUGHT * outside)),
     }
     return {
         kind: (sense, "among", tuple(table.index[chosen])) for kind, (sense, chosen) in kinds.items() if chosen.any()
@@ -225,7 +226,7 @@ def is_shortcut(rule: Rule, classes: int, tried: int) -> bool:
 def _without_repeats(rules: list[Rule], count: int) -> list[Rule]:
     """Return the strongest rules that are about different pictures; what else tells the same ones goes to ``also``."""
     kept: list[tuple[Rule, np.ndarray]] = []
-    for rule in sorted(rules, key=lambda one: (-round(one.strength, 6), one.label, one.of.name, one.side, one.sense)):
+    for rule in sorted(rules, key=_rank):
         holds = rule.holds(rule.of.values)
         same = next((one for one, other in kept if _is_same(rule, holds, one, other)), None)
         if same is None:
@@ -233,6 +234,18 @@ def _without_repeats(rules: list[Rule], count: int) -> list[Rule]:
         elif rule.of.name != same.of.name and rule.of.name not in same.also:
             same.also.append(rule.of.name)
     return [rule for rule, _ in kept]
+
+
+def _rank(rule: Rule) -> tuple[object, ...]:
+    """Return what strong rules are sorted by: among almost equals, what is stated (PNG) before what follows from it."""
+    return (
+        -round(10 * rule.strength),
+        not rule.of.is_text,
+        -round(rule.strength, 6),
+        rule.label,
+        rule.of.name,
+        rule.side,
+    )
 
 
 def _is_same(rule: Rule, holds: np.ndarray, other: Rule, held: np.ndarray) -> bool:
@@ -284,7 +297,7 @@ def describe_rule(rule: Rule, names: list[str], present: set[int]) -> str:
     second = f"{_part(rule.wrong, rule.others)} of {beside}"
     low, high = strength_interval(rule)
     accuracy = f"{(1 + rule.strength) / 2:.2f} (95 % interval {(1 + low) / 2:.2f} to {(1 + high) / 2:.2f})"
-    also = f"; so do {', '.join(rule.also[:4])}" if rule.also else ""
+    also = f"; also told by {', '.join(rule.also[:4])}" if rule.also else ""
     return f"{first}, {second}; this alone tells {names[rule.label]} with a balanced accuracy of {accuracy}{also}."
 
 

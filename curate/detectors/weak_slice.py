@@ -14,7 +14,7 @@ import scipy.stats
 
 from curate.detectors.evidence import Evidence
 from curate.detectors.properties import Property, tabulate_numbers, tabulate_texts
-from curate.detectors.regions import compute_regions, describe_region
+from curate.detectors.regions import describe_region
 from curate.detectors.shortcut import wilson_interval
 from curate.scan import Scan
 from curate.slices import find_slice
@@ -94,7 +94,7 @@ def list_candidates(evidence: Evidence, metadata: pd.DataFrame) -> list[Candidat
         listed += [Candidate(f"{text.name} {value}", text.values == value) for value in values]
     for number in tabulate_numbers(evidence):
         listed += _ends(number)
-    regions = compute_regions(evidence)
+    regions = evidence.regions
     for region in range(int(regions.max(initial=-1)) + 1):
         inside = regions == region
         listed.append(Candidate(describe_region(evidence, inside), inside))

@@ -172,3 +172,10 @@ def test_headings_skip_no_level(story: dict[str, Any], thumbnails: dict[str, byt
 def test_the_same_story_gives_the_same_page(story: dict[str, Any], thumbnails: dict[str, bytes]) -> None:
     backwards = dict(reversed(list(thumbnails.items())))
     assert render_report(story, thumbnails) == render_report(copy.deepcopy(story), backwards)
+
+
+def test_faults_of_the_whole_are_told_with_pictures(story: dict[str, Any]) -> None:
+    page = render_report(story, {})
+    text = page[page.index('<section id="patterns"') :]
+    assert "cat: brightest pixels" in text and "46 of 50 (92%) of dog" in text and "cat/1.jpg" in text
+    assert "Looked at, and no fault" in text and "dog: class size" in text
