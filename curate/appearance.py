@@ -95,7 +95,11 @@ def measure_borders(grey: np.ndarray) -> dict[str, float]:
         is_wide = before + after <= 0.6 * side.shape[1]
         # Compression stains the last rows of a bar; it ends where three quarters of a row are of another colour.
         behind = side[count : count + 5, before : side.shape[1] - after] if count > 1 and is_wide else side[:0]
-        is_end = (distance(behind, np.uint8(colour)) > 2 * SAME).mean(axis=1) > 0.75 if behind.size else np.zeros(1)
+        is_end = (
+            (distance(behind, np.array(colour, np.uint8)) > 2 * SAME).mean(axis=1) > 0.75
+            if behind.size
+            else np.zeros(1)
+        )
         shares.append((count + int(np.argmax(is_end))) / len(side) if is_end.any() else 0.0)
     return dict(zip(names, shares, strict=True))
 
@@ -122,7 +126,7 @@ def measure_grain(grey: np.ndarray) -> dict[str, float]:
     steps = np.maximum(distance(corner, grey[1::2, :-1]), distance(corner, grey[:-1:2, 1:]))
     counts = np.bincount(corner.ravel(), minlength=256)
     ground = int(np.argmax(np.convolve(counts, np.ones(9), "same")))
-    is_drawn = distance(corner, np.uint8(ground)) > GROUND
+    is_drawn = distance(corner, np.array(ground, np.uint8)) > GROUND
     counts[max(0, ground - GROUND) : ground + GROUND + 1] = 0
     if counts.sum() < 0.01 * corner.size:
         return {"uneven": 1.0, "few_levels": 0.0}

@@ -83,6 +83,7 @@ def _measure(thumbnail: bytes) -> tuple[int, float, float, float, float]:
     import cv2
 
     pixels = cv2.imdecode(np.frombuffer(thumbnail, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None, "the scan wrote a thumbnail that cannot be read"
     letters, left, top, right, bottom = find_line(pixels)
     height, width = pixels.shape[:2]
     return letters, left / width, top / height, right / width, bottom / height
