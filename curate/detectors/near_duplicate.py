@@ -126,7 +126,7 @@ def compare_candidates(evidence: Evidence, candidates: Sequence[tuple[int, int]]
 
 
 def _compare_new(evidence: Evidence, pairs: dict[str, tuple[str, str]]) -> dict[str, tuple[float, str, str]]:
-    cache = ContentCache(evidence.cache, "copies-v2", key="pair") if evidence.cache else None
+    cache = ContentCache(evidence.cache, "copies-v3", key="pair") if evidence.cache else None
     missing = cache.missing(list(pairs)) if cache else list(pairs)
     known: dict[str, tuple[float, str, str]] = {}
     for chunk in track(_compare_chunks(evidence, pairs, missing), len(missing), "compare", unit="pairs"):
@@ -169,9 +169,9 @@ def _found(copy: Copy) -> str:
     """Return what the comparison saw beyond the kind, '' where that says it all.
 
     >>> _found(Copy(0.9, mirrored=True, shared=0.62, is_edited=True))
-    'mirrored, one shows 62 % of the other, colours or details differ'
+    'one shows 62 % of the other, colours or details differ'
     """
-    said = ["mirrored"] if copy.mirrored else [f"turned by {copy.turned} degrees"] if copy.turned else []
+    said = [f"turned by {copy.turned} degrees"] if copy.turned else []
     # Less than this is the frame of a frame: rounding of sizes cuts off a row or two.
     said += [f"one shows {copy.shared:.0%} of the other".replace("%", " %")] if copy.shared < 0.97 else []
     said += ["colours or details differ"] if copy.is_edited else []

@@ -179,6 +179,7 @@ def compare_on_web(data: Path, work: Path) -> str:
         f"{len(left_out)} ambiguous pairs are left out.",
         f"Of ours {len(found - true)} are not listed, {len(found & seen_copies)} of them copies by eye;",
         f"not yet looked at: {len(unseen)} {unseen or ''}.",
+        "Only our pairs were looked at: the list lacks copies that others may find too, so compare by the list alone.",
         "The others' rules work on our embeddings, each at its best threshold here, ours at the one chosen on photos.",
     ]
     return markdown_table(rows) + f"\n\n{' '.join(notes)}{missing}"
@@ -203,7 +204,10 @@ def compare_on_photos(data: Path, limit: int) -> str:
             }
         )
     assert len(rows) == len(TRANSFORMS) + len(LOOK_ALIKES)
-    return markdown_table(rows) + f"\n\n{compared['seconds'].mean() * 1000:.1f} ms a pair, decoding left out."
+    return (
+        markdown_table(rows)
+        + f"\n\n{compared['seconds'].mean() * 1000:.1f} ms of processor time a pair, decoding left out."
+    )
 
 
 def main() -> None:
