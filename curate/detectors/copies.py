@@ -35,7 +35,7 @@ LEAST_OVERLAP = 0.4  # of the picture showing less
 # background with two subjects, or with one subject in two places. See tests/benchmarks/bench_near_duplicates.py.
 COPY = 0.7  # similarity of a copy: the closest strangers among the photos reach 0.62
 NO_COPY = 0.65  # the most that a pair reaches which agrees in the rest, but not in what matters
-SMALL = 0.25  # share of the picture showing more below which a few strokes of a drawing line up by chance
+SMALL = 0.2  # share of the picture showing more below which a few strokes of a drawing line up by chance
 SMALL_COPY = 0.85  # similarity that a copy needs there: crops to 0.4 of each side reach 0.93, drawn strangers 0.75
 HOLE = 0.2  # width of the widest part that differs, as a share of the frame's side; writing and logos stay below
 INNER_HOLE = 0.16  # of one that lies within the frame; captions and cut-off logos touch its edge

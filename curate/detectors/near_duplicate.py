@@ -24,7 +24,7 @@ from curate.thumbnails import decode_thumbnail
 
 __all__ = ["COPY", "compare_candidates", "compute_groups", "find_near_duplicates"]
 
-DETECTOR = "near_duplicate-v2"
+DETECTOR = "near_duplicate-v3"
 CHUNK = 200  # pairs a shard of the cache; some 300 pictures with their scaled copies, 250 MB, are held at once
 COMPARED = ["pair", "similarity", "kind", "found"]
 GROUPS = ["sample_id", "group_id", "kind", "keeper", "similarity", "closest", "reason", "found"]
@@ -126,7 +126,7 @@ def compare_candidates(evidence: Evidence, candidates: Sequence[tuple[int, int]]
 
 
 def _compare_new(evidence: Evidence, pairs: dict[str, tuple[str, str]]) -> dict[str, tuple[float, str, str]]:
-    cache = ContentCache(evidence.cache, "copies-v3", key="pair") if evidence.cache else None
+    cache = ContentCache(evidence.cache, "copies-v4", key="pair") if evidence.cache else None
     missing = cache.missing(list(pairs)) if cache else list(pairs)
     known: dict[str, tuple[float, str, str]] = {}
     for chunk in track(_compare_chunks(evidence, pairs, missing), len(missing), "compare", unit="pairs"):
