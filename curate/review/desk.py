@@ -245,7 +245,8 @@ def _keep(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Deci
     if not now:
         raise _cannot(desk, sample_id, "it has no label that could be kept. Choose a class")
     if not asked:
-        return [desk.decide(sample_id, "keep", None, now)]
+        is_kept = kept(desk.said.get(sample_id, ()))  # the same request once more, or nothing new
+        return [] if is_kept else [desk.decide(sample_id, "keep", None, now)]
     return [desk.decide(sample_id, "keep", row, now if row.issue in LABEL_ISSUES else "") for row in asked]
 
 

@@ -127,6 +127,8 @@ def test_the_open_sample_comes_before_the_selection_and_the_next_one_opens(pushe
     # In the view of the label errors nothing is said of the darkness.
     assert said(dataset) == [(discs[0], "keep", "disc", "label_error")]
     assert told["asked"]["open_sample"]["id"] == ids[1]
+    again = call("keep", view, ids[4:5], current_sample=ids[0], view_name="suspects")
+    assert not again["decisions"] and not again["refused"]
     call("skip", view, current_sample=ids[1], view_name="suspects")
     assert field(view, "tags")[discs[1]] == ["skipped"]
     told = call("relabel", view, current_sample=ids[2], params={"number": 2}, view_name="suspects")
