@@ -302,9 +302,9 @@ def _agreement_beside_writing(
         kept = apart < limit
     written = np.zeros(first.shape, np.uint8)
     written[covered] = ~kept
-    written = cv2.dilate(written, np.ones((3, 3), np.uint8))
-    similarity, left, _ = _agreement(first, second, covered, window, 1.0 - written)
-    if written[covered].mean() > MOST_OVERLAID or left < windows / 2:
+    spread = cv2.dilate(written, np.ones((3, 3), np.uint8))
+    similarity, left, _ = _agreement(first, second, covered, window, 1.0 - spread)
+    if spread[covered].mean() > MOST_OVERLAID or left < windows / 2:
         return 0.0
     return max(0.0, 1 - 2 * (1 - similarity))
 
@@ -314,9 +314,9 @@ def _widest_difference(first: np.ndarray, second: np.ndarray, covered: np.ndarra
     correlation, speaks, inside = _window_maps(first, second, covered, window)
     if not inside.any():
         return 0.0, 0.0
-    differs = (speaks & (correlation < 0.5)).astype(np.uint8)
+    contradicts = (speaks & (correlation < 0.5)).astype(np.uint8)
     round_window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (window, window))
-    differs = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, round_window)
+    differs = cv2.morphologyEx(contradicts, cv2.MORPH_CLOSE, round_window)
     count, part, boxes, _ = cv2.connectedComponentsWithStats(differs)
     depth = cv2.distanceTransform(np.pad(differs, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     rows, columns = np.nonzero(inside)
