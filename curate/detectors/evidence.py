@@ -6,6 +6,7 @@ Rows of ``readable`` are the N samples that have a picture; every array here has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,10 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from curate.cache import ContentCache
 from curate.consensus import CONSENSUS
+from curate.engine import available_processors, batched
+from curate.progress import track
 from curate.spec import Spec
 from curate.tables import FINDINGS, LOCATIONS, empty, shaped
 
+THUMBNAILS = 1_000  # read at once, some 40 MB
 # Sample ids, targets (N, K), near-duplicate groups and classes to out-of-sample log-probabilities (N, K).
 CrossFit = Callable[[Sequence[str], np.ndarray, Sequence[str], Sequence[str]], np.ndarray]
 
@@ -132,6 +137,34 @@ class Evidence:
         from curate.detectors.label_error import compute_pred_probs
 
         return compute_pred_probs(self)
+
+
+def map_thumbnails(
+    evidence: Evidence,
+    ids: Sequence[str],
+    name: str,
+    columns: list[str],
+    measure: Callable[[bytes], tuple[object, ...]],
+    noun: str,
+) -> pd.DataFrame:
+    """Return ``sample_id`` and ``columns``, a row for each of ``ids``: what ``measure`` says of each thumbnail.
+
+    It is kept by content under ``name``, which carries the version of ``measure``; ``noun`` labels the bar of progress.
+    """
+    cache = ContentCache(evidence.cache, name) if evidence.cache else None
+    tables = [cache.read(ids)] if cache else []
+    known = set(tables[0]["sample_id"]) if tables else set()
+    wanted = [one for one in ids if one not in known]
+    with ThreadPoolExecutor(available_processors()) as pool:
+        for part in track(batched(wanted, THUMBNAILS), len(wanted), noun):
+            thumbnails = evidence.read_thumbnails(part)
+            found = pd.DataFrame(pool.map(measure, [thumbnails[one] for one in part]), columns=columns)
+            found.insert(0, "sample_id", list(part))
+            tables.append(found)
+            if cache:
+                cache.add(found)
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["sample_id", *columns])
 
 
 def findings_table(rows: pd.DataFrame, issue: str, detector: str, **columns: object) -> pd.DataFrame:

@@ -7,17 +7,13 @@ side, so that a corner is the same corner whatever the shape of the picture.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from curate.cache import ContentCache
-from curate.detectors.evidence import Evidence
+from curate.detectors.evidence import Evidence, map_thumbnails
 from curate.detectors.label_model import make_folds
-from curate.engine import batched
 from curate.thumbnails import cut_patches, decode_thumbnail
 
 CACHE = "patches-v1"
 SIDE = 16  # pixels of a patch: a mark of 12 % of the shorter side takes 8 of them
-AT_ONCE = 512  # thumbnails
 PLACES = {
     "top left": (0.0, 0.0),
     "top": (0.5, 0.0),
@@ -38,22 +34,14 @@ STRONG = 24.0  # grey levels: a stronger edge counts no more, or one bright lamp
 def compute_patches(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
     """Return the patches ``(N, 9, 16, 16, 3)`` uint8 of the readable samples ``rows`` ``(N,)``; kept by content."""
     ids = [evidence.ids[row] for row in rows]
-    known: dict[str, bytes] = {}
-    cache = ContentCache(evidence.cache, CACHE) if evidence.cache else None
-    if cache:
-        stored = cache.read(ids)
-        known = dict(zip(stored["sample_id"], stored["patches"], strict=True)) if len(stored) else {}
-    for batch in batched([one for one in ids if one not in known], AT_ONCE):
-        new = {one: _cut(image) for one, image in evidence.read_thumbnails(batch).items()}
-        if cache:
-            cache.add(pd.DataFrame({"sample_id": list(new), "patches": list(new.values())}))
-        known.update(new)
+    cut = map_thumbnails(evidence, ids, CACHE, ["patches"], _cut, "corners")
+    known = dict(zip(cut["sample_id"], cut["patches"], strict=True))
     joined = b"".join(known[one] for one in ids)
     return np.frombuffer(joined, np.uint8).reshape(len(ids), len(PLACES), SIDE, SIDE, 3)
 
 
-def _cut(thumbnail: bytes) -> bytes:
-    return cut_patches(decode_thumbnail(thumbnail), list(PLACES.values()), SIDE).tobytes()
+def _cut(thumbnail: bytes) -> tuple[bytes]:
+    return (cut_patches(decode_thumbnail(thumbnail), list(PLACES.values()), SIDE).tobytes(),)
 
 
 def describe_patch(patches: np.ndarray) -> np.ndarray:

@@ -64,9 +64,14 @@ def test_what_is_no_text() -> None:
     bars = ground()
     for left in range(20, 320, 14):
         ImageDraw.Draw(bars).rectangle((left, 60, left + 5, 110), fill="white")
+    fence = ground()
+    for at, left in enumerate(range(20, 320, 14)):  # slats of slightly different width and fill
+        wide = 5 + at % 2
+        ImageDraw.Draw(fence).rectangle((left, 60, left + wide, 76), fill="white")
+        ImageDraw.Draw(fence).rectangle((left + wide - at % 3, 60, left + wide, 63), fill=(90, 90, 90))
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 340, 3), dtype=np.uint8))
     grass = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 170, 3), dtype=np.uint8)).resize((340, 256))
-    for image in (ground(), bars, noise, grass, ImageOps.mirror(noise), Image.new("RGB", (50, 50), "white")):
+    for image in (ground(), bars, fence, noise, grass, ImageOps.mirror(noise), Image.new("RGB", (50, 50), "white")):
         assert letters(image) < 5
 
 
