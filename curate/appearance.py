@@ -49,8 +49,9 @@ def measure_edges(grey: np.ndarray) -> dict[str, float]:
         return {"edge_width": math.nan, "visible": visible}
     for (near, far), step in zip(tiles, STEPS, strict=True):
         if (far >= least).any():
-            ratios = far[far >= least] / np.maximum(near[far >= least], 1)
-            widths.append(_quantile(ratios, SHARPEST) * math.hypot(*step))
+            ratio = _quantile(far[far >= least] / np.maximum(near[far >= least], 1), SHARPEST)
+            # Beyond REACH the steep place is none of a tile's: it lies in the outermost pixels of the picture.
+            widths += [ratio * math.hypot(*step)] if ratio <= REACH else []
     return {"edge_width": max(widths, default=math.nan), "visible": visible}
 
 

@@ -129,7 +129,7 @@ def _check_voted_labels(dataset: DatasetFolder, spec: Spec) -> None:
 
 
 def _measures(dataset: DatasetFolder) -> ContentCache:
-    return ContentCache(dataset.cache, "measures-v3")
+    return ContentCache(dataset.cache, "measures-v4")
 
 
 def _known_files(dataset: DatasetFolder) -> ContentCache:

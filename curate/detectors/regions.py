@@ -30,9 +30,13 @@ def compute_regions(evidence: Evidence) -> np.ndarray:
     vectors = evidence.embeddings.astype(np.float64)
     fitted = vectors[:: max(1, count // FITTED_ON)]
     width = min(DIRECTIONS, *fitted.shape)
+    if fitted.std(axis=0).max() < 1e-6:
+        return np.zeros(count, dtype=np.int64)  # all alike: one region
     directions = PCA(width, svd_solver="randomized", random_state=0).fit(fitted)
     regions = int(np.clip(count // SAMPLES_EACH, 2, MOST))
-    model = KMeans(regions, n_init=1, random_state=0).fit(np.round(directions.transform(fitted), 5))
+    points = np.round(directions.transform(fitted), 5)
+    regions = min(regions, len(np.unique(points, axis=0)))
+    model = KMeans(regions, n_init=1, random_state=0).fit(points)
     found = model.predict(np.round(directions.transform(vectors), 5))
     order = np.argsort(-np.bincount(found, minlength=regions), kind="stable")
     ranked: np.ndarray = np.argsort(order)[found]

@@ -41,6 +41,13 @@ def test_a_gaussian_takes_two_and_a_half_of_its_deviation(blur: float) -> None:
     assert width == pytest.approx(np.sqrt(2 * np.pi) * blur * np.sqrt(2), rel=0.25)  # a diagonal is the worst
 
 
+def test_a_frame_of_a_few_pixels_is_no_blur() -> None:
+    framed = ImageOps.expand(Image.new("L", (240, 180), 200), 2, fill=0)  # its only edges are nearer than 4 to the side
+    assert np.isnan(width_of(framed))
+    framed.paste(noise(size=(90, 90)), (60, 60))
+    assert width_of(framed) < 2.5
+
+
 def test_more_blur_is_never_a_narrower_edge() -> None:
     for picture in (squares(), noise()):
         widths = [width_of(picture.filter(ImageFilter.GaussianBlur(blur / 2))) for blur in range(7)]
