@@ -18,6 +18,7 @@ from curate.tables import SAMPLES
 
 NUMBERS = [name for name, kind in SAMPLES.items() if kind in ("int64", "float64")]
 WITHOUT_LABEL = ("unlabelled", "votes tie")  # what `resolve_labels` says of samples that only lack a label
+RENAMED = {"sharpness": "edge_width, where larger is blurrier (pixels; ordinary photos have 1.3 to 3.2)"}
 KEYS = ("sample_id", "path")  # of the metadata: they say whose it is
 
 
@@ -98,5 +99,7 @@ def _between(values: np.ndarray, bounds: Range) -> np.ndarray:
 
 
 def _expect(name: str, known: Sequence[str], where: str, what: str) -> None:
+    if name in RENAMED and known is NUMBERS:
+        raise Problem(f"{where}: {name!r} is no longer measured; use {RENAMED[name]}.")
     if name not in known:
         raise Problem(f"{where}: expected {what} ({', '.join(known) or 'there is none'}), found {name!r}.")

@@ -73,6 +73,7 @@ def test_any_file_of_a_sample_counts(scan: Scan) -> None:
             ["slices.night.measures", "brigthness", "brightness", "width"],
         ),
         (Slice(measures={"path": Range(below=0.2)}), ["slices.night.measures", "'path'"]),
+        (Slice(measures={"sharpness": Range(below=2)}), ["slices.night.measures", "no longer", "edge_width"]),
         (Slice(metadata={"lens": "*"}), ["slices.night.metadata", "camera", "'lens'"]),
         (Slice(metadata={"sample_id": "*"}), ["slices.night.metadata", "camera"]),
     ],
