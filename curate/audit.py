@@ -69,7 +69,8 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
 
     Writes ``findings``, ``groups``, ``pred_probs``, ``consensus`` and ``patterns`` (Parquet) and ``audit_notes.json``
-    (what could not be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back at once.
+    (what could not be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back
+    at once.
 
     Parameters
     ----------

@@ -11,6 +11,8 @@ from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_entries, print_json, print_table, say
 from curate.dataset import DatasetFolder, open_dataset
 
+MOST_SHOWN = 10  # after an audit: three hundred small classes must not bury what else was found
+
 
 def patterns(
     dataset: Dataset = Path("."),
@@ -59,5 +61,7 @@ def show_faults(folder: DatasetFolder) -> None:
     """Write the faults of the dataset as a whole as a table; nothing when there are none."""
     rows = collect_faults(folder)
     if rows:
-        print_table(rows, "Faults of the dataset as a whole")
+        print_table(rows[:MOST_SHOWN], "Faults of the dataset as a whole")
+        if len(rows) > MOST_SHOWN:
+            say(f"The first {MOST_SHOWN} of {len(rows):,}.")
         say(f"What says so, and what to do: `curate patterns {folder.path}`.")

@@ -11,7 +11,7 @@ from curate.detectors.regions import describe_region
 from curate.scan import Scan
 from curate.slices import find_slice
 
-DETECTOR = "coverage-v1"
+DETECTOR = "coverage-v2"
 DEFAULT_RATIO = 10.0  # largest / smallest class, where the spec states no `check.max_imbalance`
 DEFAULT_FEWEST = 10  # different pictures of a class, where the spec states no `check.min_per_class`
 MOSTLY_COPIES = 0.5  # share of a class that are near copies of another of its pictures
@@ -103,7 +103,7 @@ def _class_row(evidence: Evidence, place: int, groups: np.ndarray, regions: np.n
     needed = DEFAULT_FEWEST if fewest is None else fewest
     copies = 1 - different / len(own)
     is_issue = different < needed or copies >= MOSTLY_COPIES
-    evidence_parts = [f"{len(own):,} samples are {different:,} different pictures ({copies:.0%} near copies)"]
+    evidence_parts = [f"{different:,} different pictures among {len(own):,} samples ({copies:.0%} near copies)"]
     if regions.max(initial=-1) >= 0:
         shares = np.bincount(regions[own]) / len(own)
         spread = np.exp(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
@@ -113,7 +113,7 @@ def _class_row(evidence: Evidence, place: int, groups: np.ndarray, regions: np.n
         "name": f"{name}: different pictures",
         "label": name,
         "samples": len(own),
-        "score": different / len(own),
+        "score": min(1.0, different / max(needed, 1)) * different / len(own),
         "is_issue": is_issue,
         "suggested_action": f"collect more {name}: other subjects, places and light, not more of the same series"
         if is_issue

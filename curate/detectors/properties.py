@@ -180,10 +180,13 @@ def tabulate_texts(evidence: Evidence, metadata: pd.DataFrame) -> list[Property]
         "folder": (pd.Series([_folder(path, evidence) for path in samples["path"]]), "lie in {}"),
     }
     known = metadata.drop_duplicates("sample_id").set_index("sample_id") if len(metadata) else metadata
+    taken = {*FRAME, *(number[0] for number in NUMBERS.values())}
     for column in known.columns if len(metadata) else ():
         if column != "path":
             values = known[column].reindex(evidence.ids).fillna("")
-            listed[str(column)] = (values.reset_index(drop=True), f"have {column} = {{}}")
+            name = f"column {column}" if column in {*listed, *taken} else str(column)
+            shown = str(column).replace("{", "{{").replace("}", "}}")
+            listed[name] = (values.reset_index(drop=True), f"have {shown} = {{}}")
     properties = [Property(name, _common(values), words) for name, (values, words) in listed.items()]
     return [one for one in properties if len(set(one.values)) > 1]
 

@@ -19,7 +19,7 @@ from curate.detectors.evidence import Evidence
 from curate.detectors.patches import PLACES, compute_patches, describe_patch, mean_edges, score_patch
 from curate.detectors.properties import Property, tabulate_frames, tabulate_numbers, tabulate_texts
 
-DETECTOR = "shortcut-v1"
+DETECTOR = "shortcut-v2"
 FEWEST = 20  # groups of a class; with fewer a rule cannot be counted on pictures it was not made of
 MOST_CLASSES = 50  # looked at, the largest first
 MOST_ROWS = 20_000  # groups looked at
@@ -250,7 +250,7 @@ def _rank(rule: Rule) -> tuple[object, ...]:
 
 def _is_same(rule: Rule, holds: np.ndarray, other: Rule, held: np.ndarray) -> bool:
     """Return whether two rules tell much the same pictures, or one fault of one class."""
-    is_kin = any({rule.of.name, other.of.name} <= names for names in KIN)
+    is_kin = rule.of.name == other.of.name or any({rule.of.name, other.of.name} <= names for names in KIN)
     is_pair = rule.label == other.label or rule.others == other.size  # of two classes, one's rule is the other's
     return max(_overlap(holds, held), _overlap(~holds, held)) >= SAME or (is_kin and is_pair)
 
