@@ -94,8 +94,10 @@ def find_shortcuts(evidence: Evidence, metadata: pd.DataFrame) -> list[tuple[dic
     ]  # fmt: skip
     # Over all rules that were tried, so that many properties and classes raise no more false alarms.
     tried = max(len(rules), 1)
-    chosen = _without_repeats([one for one in rules if is_shortcut(one, len(classes), tried)], len(labels))
-    told = {one.label for one in chosen}
+    passed = [one for one in rules if is_shortcut(one, len(classes), tried)]
+    chosen = _without_repeats(passed)
+    # Of two classes one rule tells both: the other's is no fault of its own, and must not be called sound either.
+    told = {one.label for one in passed}
     best = _strongest([one for one in rules if one.label not in told])[:MOST_CLASSES]
     return [
         _row(evidence, rows, labels, one, is_issue)
@@ -223,7 +225,7 @@ def is_shortcut(rule: Rule, classes: int, tried: int) -> bool:
     return bool(scipy.stats.fisher_exact(table).pvalue * tried < SURE)
 
 
-def _without_repeats(rules: list[Rule], count: int) -> list[Rule]:
+def _without_repeats(rules: list[Rule]) -> list[Rule]:
     """Return the strongest rules that are about different pictures; what else tells the same ones goes to ``also``."""
     kept: list[tuple[Rule, np.ndarray]] = []
     for rule in sorted(rules, key=_rank):

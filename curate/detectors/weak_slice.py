@@ -56,7 +56,7 @@ def find_weak_slices(evidence: Evidence, metadata: pd.DataFrame) -> list[tuple[d
 
 def choose_slices(candidates: list[Candidate], judged: np.ndarray, is_wrong: np.ndarray) -> list[Candidate]:
     """Return the weak ones: greedily the surest, each weak also without the samples of those before."""
-    left, chosen = judged.copy(), []
+    left, chosen = judged.copy(), list[Candidate]()
     while len(chosen) < MOST:
         weak = [
             (p_value, place)

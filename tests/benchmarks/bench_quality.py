@@ -86,7 +86,7 @@ def motion(pixels: int, step: tuple[int, int]) -> Fault:
         values = np.asarray(image, dtype=np.float32)
         padded = np.pad(values, ((pixels, pixels), (pixels, pixels), (0, 0)), mode="reflect")
         shifts = [(at * step[0], at * step[1]) for at in range(-(pixels // 2), pixels - pixels // 2)]
-        total = sum(np.roll(padded, shift, (0, 1)) for shift in shifts) / pixels
+        total = np.mean([np.roll(padded, shift, (0, 1)) for shift in shifts], axis=0)
         return Image.fromarray(total[pixels:-pixels, pixels:-pixels].astype(np.uint8))
 
     return moved
@@ -99,15 +99,17 @@ def enlarged(times: int) -> Fault:
     )
 
 
-def written(text: str, colour: object, place: tuple[float, float], size: float, outline: int = 0) -> Fault:
+def written(
+    text: str, colour: str | tuple[int, int, int], place: tuple[float, float], size: float, outline: int = 0
+) -> Fault:
     """Return ``text`` at ``place`` (shares of width and height), ``size`` of the shorter side high."""
 
     def drawn(image: Image.Image) -> Image.Image:
         image, least = image.copy(), min(image.size)
         font = ImageFont.load_default(size=max(8, round(least * size)))
         spot = (image.width * place[0], image.height * place[1])
-        stroke = {"stroke_width": max(1, least // 150), "stroke_fill": "black"} if outline else {}
-        ImageDraw.Draw(image).text(spot, text, fill=colour, font=font, **stroke)
+        wide = max(1, least // 150) if outline else 0
+        ImageDraw.Draw(image).text(spot, text, fill=colour, font=font, stroke_width=wide, stroke_fill="black")
         return image
 
     return drawn

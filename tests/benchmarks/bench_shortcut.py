@@ -211,7 +211,7 @@ def main() -> None:
     resaved = small.change(np.ones(len(small.labels), dtype=bool), keep)
     rows = [measure_planted(what, *planted) for what, planted in plant_all(small, resaved).items()]
     untouched = make_evidence(small)
-    null = [
+    null: list[dict[str, object]] = [
         {
             "labels": what,
             "photos": len(small.labels),
@@ -220,7 +220,12 @@ def main() -> None:
         }
         for what in ("random labels", "random halves of cats")
     ]
-    raised = {"labels": "as they are", "photos": len(small.labels), "sets": 1, "shortcuts raised": _raised(untouched)}
+    raised: dict[str, object] = {
+        "labels": "as they are",
+        "photos": len(small.labels),
+        "sets": 1,
+        "shortcuts raised": _raised(untouched),
+    }
     if arguments.limit:
         print(markdown_table(rows), markdown_table([raised, *null]), sep="\n\n")
         return

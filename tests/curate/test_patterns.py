@@ -96,6 +96,12 @@ def test_a_darker_class_is_named() -> None:
     assert not others  # grey levels and contrast fell too, and are the same fault
 
 
+def test_what_is_a_fault_is_nowhere_called_sound() -> None:
+    images = [draw_noise(seed, factor=0.8 if seed % 2 else 1.0) for seed in range(80)]
+    rows = [row for row, _ in find_shortcuts(make_evidence(images, halves(80)), NONE)]
+    assert rows and all(row["is_issue"] for row in rows)  # of two classes, one rule tells both
+
+
 @pytest.mark.parametrize("share", [1.0, 0.4])
 def test_a_mark_on_a_class_is_found_in_its_place(share: float) -> None:
     labels = halves(300)
