@@ -26,6 +26,7 @@ __all__ = ["COPY", "compare_candidates", "compute_groups", "find_near_duplicates
 
 DETECTOR = "near_duplicate-v3"
 CHUNK = 200  # pairs a shard of the cache; some 300 pictures with their scaled copies, 250 MB, are held at once
+READ = 2_000  # pairs whose thumbnails are read at once, some 75 MB: scattered ones cost a walk through all of the cache
 COMPARED = ["pair", "similarity", "kind", "found"]
 GROUPS = ["sample_id", "group_id", "kind", "keeper", "similarity", "closest", "reason", "found"]
 
@@ -150,15 +151,20 @@ def _compare_chunks(
 
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(available_processors()) as pool:
-        for keys in batched(missing, CHUNK):
-            members = sorted({one for key in keys for one in pairs[key]})
-            contents = evidence.read_thumbnails(members)
-            pixels = pool.map(_read_pixels, (contents[one] for one in members))
-            picture = dict(zip(members, map(Picture, pixels), strict=True))
-            firsts, seconds = ([picture[pairs[key][side]] for key in keys] for side in (0, 1))
-            results = pool.map(compare_pictures, firsts, seconds)
-            compared = [(key, one.similarity, one.kind, _found(one)) for key, one in zip(keys, results, strict=True)]
-            yield pd.DataFrame(compared, columns=COMPARED)
+        for many in batched(missing, READ):
+            contents = evidence.read_thumbnails(_members(pairs, many))
+            for keys in batched(many, CHUNK):
+                members = _members(pairs, keys)
+                pixels = pool.map(_read_pixels, (contents[one] for one in members))
+                picture = dict(zip(members, map(Picture, pixels), strict=True))
+                firsts, seconds = ([picture[pairs[key][side]] for key in keys] for side in (0, 1))
+                results = pool.map(compare_pictures, firsts, seconds)
+                found = [(key, one.similarity, one.kind, _found(one)) for key, one in zip(keys, results, strict=True)]
+                yield pd.DataFrame(found, columns=COMPARED)
+
+
+def _members(pairs: dict[str, tuple[str, str]], keys: Sequence[str]) -> list[str]:
+    return sorted({one for key in keys for one in pairs[key]})
 
 
 def _read_pixels(content: bytes) -> np.ndarray:
