@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from curate.detectors.evidence import Evidence
-from curate.detectors.overlaid_text import find_line, find_overlaid_text
+from curate.detectors.overlaid_text import _is_written, find_line, find_overlaid_text
 from curate.measure import encode_thumbnail
 from curate.spec import Source, Spec
 from curate.tables import SAMPLES, VOTES, empty, shaped
@@ -64,15 +64,16 @@ def test_what_is_no_text() -> None:
     bars = ground()
     for left in range(20, 320, 14):
         ImageDraw.Draw(bars).rectangle((left, 60, left + 5, 110), fill="white")
-    fence = ground()
-    for at, left in enumerate(range(20, 320, 14)):  # slats of slightly different width and fill
-        wide = 5 + at % 2
-        ImageDraw.Draw(fence).rectangle((left, 60, left + wide, 76), fill="white")
-        ImageDraw.Draw(fence).rectangle((left + wide - at % 3, 60, left + wide, 63), fill=(90, 90, 90))
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 340, 3), dtype=np.uint8))
     grass = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 170, 3), dtype=np.uint8)).resize((340, 256))
-    for image in (ground(), bars, fence, noise, grass, ImageOps.mirror(noise), Image.new("RGB", (50, 50), "white")):
+    for image in (ground(), bars, noise, grass, ImageOps.mirror(noise), Image.new("RGB", (50, 50), "white")):
         assert letters(image) < 5
+
+
+@pytest.mark.parametrize(("wide", "is_written"), [(6, False), (10, True)])
+def test_letters_are_wider_than_slats(wide: int, is_written: bool) -> None:
+    boxes = np.array([[20 * at, 50, wide + at % 3, 16, (8 + at % 2) * wide] for at in range(6)], float)
+    assert _is_written(boxes, np.full((6, 3), 200.0)) == is_written
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 1024), (1024, 2), (7, 9), (32, 32)])
