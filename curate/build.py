@@ -20,7 +20,7 @@ from curate.files import Problem, making_folder, read_json, write_json
 from curate.scan import Scan, read_scan
 from curate.shares import DIGITS, compute_shares
 from curate.spec import Spec, spec_digest
-from curate.split import ANY, HASHED, NEVER, STRICTEST, Assignment, History, assign_splits
+from curate.split import ANY, HASHED, NEVER, STRICTEST, Assignment, History, assign_splits, claim_places
 from curate.tables import MANIFEST, SPLITS, read_parquet, read_table, shaped, write_table
 from curate.votes import by_people
 
@@ -126,6 +126,14 @@ def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Ass
     readable["may_test"] = [MAY_TEST.get(made_by.get(one, ""), ANY) for one in readable["decided_by"]]
     readable["pinned"] = pinned_splits(readable, spec)
     return assign_splits(readable, spec.split, read_history(dataset, spec, set(readable["sample_id"])))
+
+
+def read_exam(dataset: DatasetFolder, spec: Spec, samples: pd.DataFrame) -> set[str]:
+    """Return those of ``samples`` that are in test by themselves and not by a copy: of copies, such a one stays."""
+    readable = samples[samples["reason"] == ""]
+    readable = readable.assign(pinned=pinned_splits(readable, spec))
+    claims = claim_places(readable, spec.split, read_history(dataset, spec, set(readable["sample_id"])))
+    return {sample_id for sample_id, claim in claims.items() if claim.split == "test"}
 
 
 # A policy looks away from what lies in test, so what it relabelled stays out. Proposals are accepted outside of test

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from curate.build import place_samples, read_groups, resolve_labels
+from curate.build import place_samples, read_exam, read_groups, resolve_labels
 from curate.dataset import DatasetFolder
 from curate.decisions import ACTIONS, Decision, append_decisions, fold_decisions, read_decisions
 from curate.files import Problem
@@ -146,9 +146,9 @@ def accept_findings(
     chosen = chosen[(chosen["issue"] == issue) & (chosen["score"] <= max_score)]
     labels = dict(zip(*_labels_now(dataset, spec), strict=True))
     gone = set(fold_decisions(read_decisions(dataset.decisions)).query("dropped")["sample_id"])
-    rows = current_rows(dataset, read_scan(dataset), spec)
-    exam = set(rows.loc[rows["claim"] == "test", "sample_id"])
-    keepers = find_keepers(_groups(dataset), read_scan(dataset).samples, gone, exam)
+    samples = read_scan(dataset).samples
+    exam = read_exam(dataset, spec, samples)
+    keepers = find_keepers(_groups(dataset), samples, gone, exam)
     decisions = []
     for row in chosen.itertuples():
         action = row.suggested_action if row.suggested_action in ACTIONS else ""

@@ -55,7 +55,9 @@ class Assignment:
     places: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PLACES))
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
+    """A place, the rule that gives it, and the sample by which it does, '' for new ones; see ``Assignment``."""
+
     split: str
     rule: str
     by: str = ""
@@ -86,18 +88,18 @@ def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None 
     """
     history = history or History()
     groups = _gather_groups(samples, recipe)
-    claims = _claims(samples, recipe, history)
+    claims = claim_places(samples, recipe, history)
     placed = {name: _strictest(group.members, claims) for name, group in groups.items()}
     free = {name: group for name, group in groups.items() if name not in placed or placed[name] is None}
     hashed = {name: _hash_place(group, recipe, history.exam is not None) for name, group in groups.items()}
     final = {name: claim for name, claim in placed.items() if claim is not None}
-    final.update({name: _Claim(hashed[name], "hash") for name in free})
+    final.update({name: Claim(hashed[name], "hash") for name in free})
     if history.pins is None or history.old is not None:
         counted = {name: group for name, group in free.items() if group.labels}
         _share_out(final, counted, groups, recipe, history.exam is not None)
     for name in free:
         if final[name].rule == "share" and final[name].split == hashed[name]:
-            final[name] = _Claim(hashed[name], "hash")
+            final[name] = Claim(hashed[name], "hash")
     return _assignment(samples, groups, final, claims, history, recipe)
 
 
@@ -150,24 +152,24 @@ def _count_labels(ids: list[str], label: Mapping[str, str]) -> dict[str, int]:
     return counts
 
 
-def _claims(samples: pd.DataFrame, recipe: Split, history: History) -> dict[str, _Claim]:
-    """Return the place that each sample claims for itself; new ones claim none."""
+def claim_places(samples: pd.DataFrame, recipe: Split, history: History) -> dict[str, Claim]:
+    """Return the place that each sample claims for itself, whatever its copies claim; new ones claim none."""
     exam, old, pins = history.exam, history.old or {}, history.pins or {}
     claims = {}
     columns = (_column(samples, name) for name in ("sample_id", "pinned", "given_split"))
     for one, pinned, given in zip(*columns, strict=True):
         stated = given if recipe.use_given and given in SPLITS else ""
         if exam is not None and one in exam:
-            claims[one] = _Claim("test", "locked", one)
+            claims[one] = Claim("test", "locked", one)
         elif split := pinned or stated or old.get(one) or pins.get(one):
             rule = "pinned" if pinned else "given" if stated else "before" if old.get(one) else "lock"
             # Stated to be in a locked test set, it is held out, but not of the exam.
             held_out = split == "test" and exam is not None
-            claims[one] = _Claim("val", "locked", one) if held_out else _Claim(split, rule, one)
+            claims[one] = Claim("val", "locked", one) if held_out else Claim(split, rule, one)
     return claims
 
 
-def _strictest(members: list[str], claims: Mapping[str, _Claim]) -> _Claim | None:
+def _strictest(members: list[str], claims: Mapping[str, Claim]) -> Claim | None:
     made = [claims[one] for one in members if one in claims]
     return min(made, key=lambda claim: STRICTEST.index(claim.split)) if len(made) > 1 else made[0] if made else None
 
@@ -178,7 +180,7 @@ def _hash_place(group: _Group, recipe: Split, is_locked: bool) -> str:
 
 
 def _share_out(
-    final: dict[str, _Claim], free: Mapping[str, _Group], groups: Mapping[str, _Group], recipe: Split, is_locked: bool
+    final: dict[str, Claim], free: Mapping[str, _Group], groups: Mapping[str, _Group], recipe: Split, is_locked: bool
 ) -> None:
     """Give each of the ``free`` groups its place: test where its classes lack that, else val, else train.
 
@@ -194,14 +196,14 @@ def _share_out(
     for name in sorted(movable, key=lambda name: (movable[name].position, name)):
         labels = movable[name].labels
         where = next((split for split, lacks in lacking.items() if _gain(labels, lacks) > 0), "train")
-        final[name] = _Claim(where, "share")
+        final[name] = Claim(where, "share")
         if where in lacking:
             _take(lacking[where], labels)
     _fill_needed(final, movable, groups, recipe, is_locked)
 
 
 def _wanted(
-    groups: Mapping[str, _Group], recipe: Split, split: str, final: Mapping[str, _Claim], is_locked: bool
+    groups: Mapping[str, _Group], recipe: Split, split: str, final: Mapping[str, Claim], is_locked: bool
 ) -> dict[str, float]:
     """Return how many samples of each class ``split`` is to have: its share, but one where there are groups enough."""
     share, least = (recipe.test, 2) if split == "test" else (recipe.val, 3)
@@ -228,7 +230,7 @@ def _gain(labels: Mapping[str, int], lacking: Mapping[str, float]) -> float:
 
 
 def _fill_needed(
-    final: dict[str, _Claim],
+    final: dict[str, Claim],
     movable: Mapping[str, _Group],
     groups: Mapping[str, _Group],
     recipe: Split,
@@ -253,11 +255,11 @@ def _fill_needed(
                 for other in chosen.labels:
                     held[final[chosen.name].split, other].discard(chosen.name)
                     held.setdefault((wanted, other), set()).add(chosen.name)
-                final[chosen.name] = _Claim(wanted, "needed")
+                final[chosen.name] = Claim(wanted, "needed")
 
 
 def _can_spare(
-    group: _Group, wanted: str, final: Mapping[str, _Claim], held: Mapping[tuple[str, str], set[str]]
+    group: _Group, wanted: str, final: Mapping[str, Claim], held: Mapping[tuple[str, str], set[str]]
 ) -> bool:
     """Return whether ``group`` may go to ``wanted``: only what is needed less there is left without a class."""
     where = final[group.name].split
@@ -273,13 +275,13 @@ def _distance(group: _Group, wanted: str) -> float:
 def _assignment(
     samples: pd.DataFrame,
     groups: Mapping[str, _Group],
-    final: Mapping[str, _Claim],
-    claims: Mapping[str, _Claim],
+    final: Mapping[str, Claim],
+    claims: Mapping[str, Claim],
     history: History,
     recipe: Split,
 ) -> Assignment:
     rows = sorted((one, name) for name, group in groups.items() for one in group.members)
-    nothing = _Claim("", "")
+    nothing = Claim("", "")
     decided = [(one, name, final[name], groups[name].position, claims.get(one, nothing)) for one, name in rows]
     places = pd.DataFrame(
         [(one, name, at.split, at.rule, at.by, where, own.split) for one, name, at, where, own in decided],
@@ -293,7 +295,7 @@ def _assignment(
 
 
 def _pins(
-    groups: Mapping[str, _Group], final: Mapping[str, _Claim], claims: Mapping[str, _Claim], recipe: Split
+    groups: Mapping[str, _Group], final: Mapping[str, Claim], claims: Mapping[str, Claim], recipe: Split
 ) -> dict[str, str]:
     """Return the places that neither the hash nor the statements of spec and sources would give again."""
     pins = {}
@@ -311,8 +313,8 @@ STATED = ("pinned", "given")
 
 def _moves(
     samples: pd.DataFrame,
-    final: Mapping[str, _Claim],
-    claims: Mapping[str, _Claim],
+    final: Mapping[str, Claim],
+    claims: Mapping[str, Claim],
     history: History,
     recipe: Split,
 ) -> dict[str, str]:
@@ -330,7 +332,7 @@ def _moves(
     return moved
 
 
-def _why_moved(claim: _Claim | None, place: _Claim, stated: str, copy: str) -> str:
+def _why_moved(claim: Claim | None, place: Claim, stated: str, copy: str) -> str:
     if claim is None or claim.split != place.split:
         return f"its near copy {copy} is in {place.split}"
     if claim.rule == "locked":

@@ -69,8 +69,11 @@ def print_reasons(found: dict[str, Any]) -> None:
     shares = known if len(known) <= SHOWN else [row for row in known if row["why"]]
     rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shares]
     columns = ["class", "split", "samples", "share", "wanted", "why"]
-    print_table(rows, "Splits, test locked" if found["locked"] else "Splits", columns)
-    if not any(row["why"] for row in known):
+    if rows:
+        print_table(rows, "Splits, test locked" if found["locked"] else "Splits", columns)
+    if not known:
+        say("No sample has a label and can be read, so there is nothing to share out.")
+    elif not any(row["why"] for row in known):
         say("Every share is met as nearly as whole samples allow.")
     if found["rules"]:
         say("; ".join(f"{count:,} {RULES[rule]}" for rule, count in found["rules"].items()).capitalize() + ".")

@@ -213,7 +213,7 @@ def _time(decision: Decision) -> datetime:
 
 
 def _stamp_of(dataset: DatasetFolder) -> object:
-    files = [dataset.spec, dataset.votes, *(dataset.cache / f"{name}.parquet" for name in TABLES)]
+    files = [dataset.spec, dataset.votes, dataset.lock, *(dataset.cache / f"{name}.parquet" for name in TABLES)]
     return [_stamp_of_file(file) for file in files]
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from curate.build import read_exam
 from curate.dataset import DatasetFolder
 from curate.decide import find_keepers
 from curate.decisions import ACTIONS, Action, Decision, Folded, fold_sample
@@ -35,7 +37,11 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What scan and audit left behind, by sample: findings that are issues, groups of two and more."""
+    """What scan and audit left behind, by sample: findings that are issues, groups of two and more.
+
+    `exam` holds the samples that are in test by themselves: of copies, such a one stays. `keepers` is the copy that
+    stays of each sample's group while none is gone, and copies suggest what follows from it.
+    """
 
     spec: Spec
     path: dict[str, str]
@@ -45,6 +51,8 @@ class Evidence:
     members: dict[str, list[str]]
     groups: pd.DataFrame
     samples: pd.DataFrame
+    exam: AbstractSet[str]
+    keepers: dict[str, str]
 
     @property
     def issues(self) -> set[str]:
@@ -59,18 +67,20 @@ def read_evidence(dataset: DatasetFolder) -> Evidence:
     Problem
         When there is no scan.
     """
-    samples = read_scan(dataset).samples
+    spec, samples = read_spec(dataset), read_scan(dataset).samples
     audited = (dataset.cache / "findings.parquet").is_file()
     findings = read_findings(dataset) if audited else empty(FINDINGS)
-    issues = findings[findings["is_issue"]].sort_values(["score", "issue"])
-    by_sample: dict[str, list[Any]] = {}
-    for row in issues.itertuples(index=False):
-        by_sample.setdefault(row.sample_id, []).append(row)
     groups_file = dataset.cache / "groups.parquet"
     groups = read_parquet(groups_file) if groups_file.is_file() else empty(dict.fromkeys(GROUPS, "str"))
     groups = groups[groups["group_id"].duplicated(keep=False) & (groups["group_id"] != "")]
+    exam = read_exam(dataset, spec, samples)
+    keepers = find_keepers(groups, samples, exam=exam)
+    issues = _with_keepers(findings[findings["is_issue"]], keepers).sort_values(["score", "issue"])
+    by_sample: dict[str, list[Any]] = {}
+    for row in issues.itertuples(index=False):
+        by_sample.setdefault(row.sample_id, []).append(row)
     return Evidence(
-        spec=read_spec(dataset),
+        spec=spec,
         path=dict(zip(samples["sample_id"], samples["path"], strict=True)),
         given=dict(zip(samples["sample_id"], samples["given_label"], strict=True)),
         findings=by_sample,
@@ -78,7 +88,17 @@ def read_evidence(dataset: DatasetFolder) -> Evidence:
         members=groups.groupby("group_id")["sample_id"].agg(list).to_dict(),
         groups=groups.set_index("sample_id", drop=False).rename_axis(None),
         samples=samples.set_index("sample_id", drop=False).rename_axis(None),
+        exam=exam,
+        keepers=keepers,
     )
+
+
+def _with_keepers(findings: pd.DataFrame, keepers: Mapping[str, str]) -> pd.DataFrame:
+    """Return ``findings`` with the audit's suggestions on copies as the policy would have them."""
+    keeper = findings["sample_id"].map(keepers)
+    action = (keeper == findings["sample_id"]).map({True: "keep", False: "merge"})
+    is_asked = (findings["issue"] == COPIES) & keeper.notna()
+    return findings.assign(suggested_action=findings["suggested_action"].mask(is_asked, action))
 
 
 class Desk:
@@ -230,11 +250,11 @@ def _accept(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[De
 
 
 def _merge_into_keeper(desk: Desk, sample_id: str, row: Any) -> list[Decision]:
-    """Merge into the copy that the audit would keep; if that is gone, into the next best; the last one stays."""
+    """Merge into the copy that the policy would keep; if that is gone, into the next best; the last one stays."""
     members = desk.group(sample_id)
     gone = {copy for copy in members if copy != sample_id and desk.fold(copy).dropped}
     groups, samples = desk.evidence.groups.loc[members], desk.evidence.samples.loc[members]
-    keeper = find_keepers(groups, samples.reset_index(drop=True), gone).get(sample_id, sample_id)
+    keeper = find_keepers(groups, samples.reset_index(drop=True), gone, desk.evidence.exam).get(sample_id, sample_id)
     if keeper == sample_id:
         return [desk.decide(sample_id, "keep", row, reason=row.evidence)]
     return [desk.decide(sample_id, "merge", row, keeper, row.evidence)]

@@ -165,7 +165,7 @@ def _caption(sitting: Sitting, sample_id: str, shown: str, likeness: float, fold
     if sample_id not in evidence.members.get(evidence.group_of.get(shown, ""), []):
         return f"{label}, {likeness:.2f}"
     row = evidence.samples.loc[sample_id]
-    keeper = evidence.groups.loc[sample_id, "keeper"] == sample_id
+    keeper = evidence.keepers.get(sample_id) == sample_id
     parts = [label, f"{row['width']} × {row['height']}", "this one" if sample_id == shown else ""]
     return ", ".join(filter(None, [*parts, "best" if keeper else "", "left out" if folded.dropped else ""]))
 

@@ -79,6 +79,19 @@ def test_accept_takes_the_suggestion(case: Case) -> None:
     assert not answered.decisions and "nothing" not in answered.refused and "suggests" in answered.refused[discs[3]]
 
 
+def test_of_copies_the_one_in_test_stays_and_that_is_what_is_suggested(case: Case) -> None:
+    answering, dataset, _, squares = case
+    path = answering.evidence.path[squares[1]]
+    dataset.spec.write_text(dataset.spec.read_text().replace("seed: 0}", f"seed: 0, pinned: {{test: ['{path}']}}}}", 1))
+    rows = {one: answering.evidence.findings[one][0].suggested_action for one in squares[:3]}
+    assert rows == {squares[0]: "merge", squares[1]: "keep", squares[2]: "merge"}
+    assert said(answering.answer(squares[:3], "accept", reviewer="ann")) == [
+        (squares[0], "merge", squares[1], "near_duplicate", "square"),
+        (squares[1], "keep", "", "near_duplicate", "square"),
+        (squares[2], "merge", squares[1], "near_duplicate", "square"),
+    ]
+
+
 def test_a_group_never_vanishes(case: Case) -> None:
     answering, dataset, _, squares = case
     answering.answer([squares[0]], "drop", reviewer="ann")

@@ -4,11 +4,15 @@ import pandas as pd
 import pytest
 
 from curate.build import build_version, pinned_splits, place_samples, read_history
+from curate.commands.split import print_reasons
 from curate.decide import decide_sample
+from curate.decisions import Decision, append_decisions
 from curate.explain_split import explain_sample, explain_split
 from curate.files import Problem
 from curate.scan import scan_dataset
 from curate.spec import Split, read_spec, spec_digest
+from curate.split import hash_split
+from curate.tables import write_table
 from tests.conftest import curate, draw_shape, write_groups
 
 
@@ -113,12 +117,25 @@ def test_pins_are_ids_paths_or_patterns_and_the_strictest_wins():
     assert pinned_splits(rows, Any) == ["train", "test", "train"]  # type: ignore[arg-type]
 
 
-def test_labels_of_the_policy_never_come_to_test(grouped):
+def test_labels_of_the_policy_never_come_to_test_and_accepted_ones_only_by_the_hash(grouped):
     dataset, spec, scan = grouped
-    rows = scan.samples.assign(
-        label=scan.samples["given_label"], excluded="", decided_by="", group_id=scan.samples["sample_id"]
-    )
-    assert (place_samples(dataset, rows, spec).split == "test").sum() == 4
+    ids = scan.samples["sample_id"]
+    rows = scan.samples.assign(label=scan.samples["given_label"], excluded="", decided_by="", group_id=ids)
+    hashed = {one for one in ids if hash_split(one, spec.split) == "test"}
+    tested = set(ids[ids.map(place_samples(dataset, rows, spec).split) == "test"])
+    assert len(tested) == 4 and hashed and hashed != tested
+    for tool, expected in {"policy": set(), "label": hashed, "decide": tested}.items():
+        said = [Decision(actor="ann", tool=tool, sample_id=one, action="relabel", label="disc") for one in ids]
+        last = {one.sample_id: one.id for one in append_decisions(dataset.decisions, said)}
+        placed = place_samples(dataset, rows.assign(decided_by=ids.map(last)), spec).split
+        assert set(placed.index[placed == "test"]) == expected
+
+
+def test_without_a_label_nothing_is_said_to_be_met(grouped, capsys):
+    dataset, spec, scan = grouped
+    write_table(dataset.cache / "samples.parquet", scan.samples.assign(given_label=""))
+    print_reasons(explain_split(dataset, spec))
+    assert capsys.readouterr().out.startswith("No sample has a label")
 
 
 def test_the_command(grouped):
