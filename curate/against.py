@@ -113,13 +113,17 @@ def _borrow(dataset: DatasetFolder, spec: Spec, other: Path) -> tuple[str, Datas
 
 
 def _describe(scan: Scan, dataset: DatasetFolder) -> pd.DataFrame:
-    """Return path, split and label of each readable sample by sample_id: as in the current version, else as given."""
+    """Return path, split and label of each readable sample by sample_id: as in the current version, else as given.
+
+    What a version does not hold is in no split, whatever its source states: it was dropped, or came later.
+    """
     rows = scan.samples[scan.samples["reason"] == ""].set_index("sample_id").sort_index()
     table = rows[["path"]].assign(split=rows["given_split"], label=rows["given_label"])
     version = current_version(dataset)
     if version:
-        built = read_manifest(dataset, version).set_index("sample_id")[["split", "label"]]
-        table.update(built[built.index.isin(table.index)])
+        built = read_manifest(dataset, version).set_index("sample_id")[["split", "label"]].reindex(table.index)
+        table["split"] = built["split"].fillna("").astype("str")
+        table["label"] = built["label"].fillna(table["label"]).astype("str")
     return table
 
 

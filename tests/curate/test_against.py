@@ -3,15 +3,17 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from curate.against import AGAINST, audit_against, read_against
+from curate.against import AGAINST, _describe, audit_against, read_against
 from curate.build import build_version
 from curate.dataset import DatasetFolder, open_dataset
+from curate.decide import decide_sample
 from curate.demo.scene import draw_animal
 from curate.files import Problem
 from curate.init import init_dataset
@@ -116,6 +118,18 @@ def test_a_version_says_which_are_in_train_and_which_test_images_leaked(ours, ot
     assert found.record["other_in_train_splits"] == ({"test": splits.count("train")} if "train" in splits else {})
     leaks = find_leaks(dataset, "v1")
     assert sum(len(leak.sample_ids) for leak in leaks) == splits.count("test")
+
+
+def test_what_was_dropped_is_in_no_split_any_more(ours):
+    dataset, spec = ours
+    scan = read_scan(dataset)
+    scan = replace(scan, samples=scan.samples.assign(given_split="train"))
+    assert set(_describe(scan, dataset)["split"]) == {"train"}
+    write_groups(dataset, scan)
+    dropped = decide_sample(dataset, spec, "cat/1.jpg", "drop").sample_id
+    build_version(dataset, spec)
+    table = _describe(scan, dataset)
+    assert table.loc[dropped].tolist() == ["cat/1.jpg", "", "cat"] and (table["split"] == "").sum() == 1
 
 
 def test_a_dataset_is_compared_as_its_version_has_it(ours, other, make_dataset):
