@@ -347,6 +347,7 @@ def _refuse_lost_copies(desk: _Desk, decisions: Iterable[Decision]) -> None:
 
 
 def _refusal(path: Path, desk: _Desk) -> str:
-    others = f" ({len(desk.made):,} others could be: `--skip-bad`)" if desk.made else ""
-    faults = describe_faults(desk.faults)
-    return f"{path}: {len(desk.faults):,} answers cannot be applied, so nothing was{others}.\n{faults}"
+    made, bad = len(desk.made), len(desk.faults)
+    others = f" ({made:,} other{'' if made == 1 else 's'} could be: `--skip-bad`)" if made else ""
+    answers = f"{bad:,} answer{'' if bad == 1 else 's'}"
+    return f"{path}: {answers} cannot be applied, so nothing was{others}.\n{describe_faults(desk.faults)}"

@@ -27,9 +27,10 @@ class Decision(BaseModel):
     """One event of the log.
 
     `finding` is the issue that it answers ('' when none); `before` is the label it replaces; `label` the new class for
-    `relabel` and `keep`, the sample that stays for `merge`, or for `undo` the id of the decision that is taken back. `time` is UTC in ISO 8601 with microseconds, and is when
-    it was written; `answered` is when it was said, where that was elsewhere and earlier. `score` and `detector` are
-    those of the finding when it was answered: what the ledger of the detectors is made of.
+    `relabel` and `keep`, the sample that stays for `merge`, or for `undo` the id of the decision that is taken back.
+    `time` is UTC in ISO 8601 with microseconds, and is when it was written; `answered` is when it was said, where that
+    was elsewhere and earlier. `score` and `detector` are those of the finding when it was answered: what the ledger of
+    the detectors is made of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -17,7 +17,7 @@ from curate.findings import read_findings
 from curate.scan import read_scan
 from curate.tables import read_parquet
 
-GIVEN = "were given to train"
+GIVEN = "were given to train or val"
 
 
 @dataclass(frozen=True)

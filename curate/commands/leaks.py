@@ -37,9 +37,9 @@ def leak_sentence(row: dict[str, Any]) -> str:
 
     >>> share = {"value": 0.94, "low": 0.9, "high": 0.96}
     >>> gap = {"value": -0.03, "low": -0.05, "high": -0.01}
-    >>> leak_sentence({"where": "were given to train", "model": "m1", "version": "v1", "n": 300, "leaked": 12,
+    >>> leak_sentence({"where": "were given to train or val", "model": "m1", "version": "v1", "n": 300, "leaked": 12,
     ...     "all": share, "without": {**share, "value": 0.91}, "difference": gap})
-    '12 of 300 test images of v1 have copies that were given to train: accuracy of m1 0.940 with, 0.910 without them (-3.0 points, 95 % interval -5.0 to -1.0).'
+    '12 of 300 test images of v1 have copies that were given to train or val: accuracy of m1 0.940 with, 0.910 without them (-3.0 points, 95 % interval -5.0 to -1.0).'
     """  # noqa: E501
     head = f"{row['leaked']:,} of {row['n']:,} test images of {row['version']} have copies that {row['where']}"
     gap = row["difference"]

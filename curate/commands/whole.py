@@ -128,6 +128,7 @@ def review(
 def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
     """Write the offline page of a review, and say what to do with it."""
     from curate.commands.review_page import LIMIT, write_review_page
+    from curate.findings import open_findings
     from curate.spec import read_spec
 
     folder = open_dataset(dataset)
@@ -135,12 +136,17 @@ def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, re
     if json:
         print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
     elif not page.path:
-        say("Nothing is open: there is nothing to review.")
+        say("Nothing is open that can be judged by eye, so no page was written.")
     else:
         more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
         say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
         say(
             f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl"
+        )
+    if not json and (unseen := int((open_findings(folder)["issue"] == "unreadable").sum())):
+        say(
+            f"{counted(unseen, 'file')} cannot be read as an image, so no page shows them: "
+            f"curate findings {dataset} --issue unreadable"
         )
 
 

@@ -54,7 +54,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise Problem(f"{path}: expected UTF-8, but {error.reason} at byte {error.start}. Save it as UTF-8.") from None
     if not text.strip():
-        raise Problem(f"{path}: expected labels, but the file is empty.")
+        raise Problem(f"{path}: expected lines, but the file is empty.")
     return text
 
 

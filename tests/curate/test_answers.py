@@ -136,7 +136,7 @@ def test_somebody_elses_answer_stays_and_is_told(asked, tmp_path):
         line(ids[1], "relabel", label="square"),  # bob left it out
         line(ids[2], "relabel", label="square"),
     )
-    with pytest.raises(Problem, match=r"(?s)2 answers cannot.*1 others could.*2 conflict.*:1: bob said keep of .*drop"):
+    with pytest.raises(Problem, match=r"(?s)2 answers cannot.*1 other could.*2 conflict.*:1: bob said keep of .*drop"):
         apply_answers(dataset, spec, path)
     assert dataset.decisions.read_bytes() == before
     done = apply_answers(dataset, spec, path, skip_bad=True)
@@ -212,7 +212,7 @@ def test_bad_lines_are_told_with_their_place_and_nothing_is_written(asked, tmp_p
     with pytest.raises(Problem) as told:
         apply_answers(dataset, spec, path)
     first, *rest = str(told.value).splitlines()
-    assert first.endswith("6 answers cannot be applied, so nothing was (1 others could be: `--skip-bad`).")
+    assert first.endswith("6 answers cannot be applied, so nothing was (1 other could be: `--skip-bad`).")
     assert rest[0] == "6 malformed:" and rest[1].startswith(f"  {path}:2: expected JSON") and rest[-1] == "  ..."
     assert not read_decisions(dataset.decisions)
 
@@ -248,7 +248,7 @@ def test_what_a_line_may_not_say(asked, tmp_path, change, kind):
 
 def test_a_file_that_is_none(tmp_path, asked):
     for path in (tmp_path / "missing.jsonl", tmp_path, write(tmp_path)):
-        with pytest.raises(Problem, match=r"Expected a file|expected labels"):
+        with pytest.raises(Problem, match=r"Expected a file|expected lines"):
             read_answers(path)
     huge = tmp_path / "huge"
     with huge.open("wb") as file:

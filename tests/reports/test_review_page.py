@@ -10,12 +10,14 @@ from PIL import Image
 from curate.audit import audit_dataset
 from curate.commands import review_page
 from curate.commands.review_page import collect_cards, write_review_page
+from curate.commands.whole import write_page
 from curate.dataset import open_dataset
 from curate.decide import decide_sample
 from curate.files import Problem
 from curate.init import Start, init_dataset
-from curate.scan import scan_dataset
+from curate.scan import read_scan, scan_dataset
 from curate.spec import Audit, read_spec
+from curate.tables import write_table
 from reports.review_page import render_review_page
 from tests.conftest import curate, write_findings, write_groups
 
@@ -54,6 +56,17 @@ def test_issues_come_in_the_reports_order_and_the_worst_of_each_first(asked):
     assert [card["issue"] for card in collect_cards(dataset, spec, "dark")[0]] == ["dark"]
     with pytest.raises(Problem, match="Expected an issue"):
         collect_cards(dataset, spec, "darkness")
+
+
+def test_files_that_no_page_can_show_are_told(asked, capsys):
+    dataset, _, ids = asked
+    samples = read_scan(dataset).samples
+    samples.loc[samples["sample_id"] == ids[0], "reason"] = "no image"
+    write_table(dataset.cache / "samples.parquet", samples)
+    write_findings(dataset, {"sample_id": ids[0], "issue": "unreadable"})
+    write_page(dataset.path, None, "", None, "", False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no page was written" in said and "1 file cannot be read as an image" in said
 
 
 def test_a_group_is_one_card_with_its_keeper_first(asked):
