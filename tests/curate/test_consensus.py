@@ -347,7 +347,7 @@ def test_annotators_from_the_command_line(annotated) -> None:  # type: ignore[no
     alone = tabulate_annotators(dataset, spec)
     assert alone["annotator"].tolist() == ["csv:ann", "csv:bob", "csv:cem"]  # not audited yet: no model
     audit_dataset(dataset, spec)
-    assert all(note.startswith(("shortcut:", "off_topic:")) for note in read_notes(dataset)), (
+    assert all(note.startswith(("shortcut:", "weak_slice:", "off_topic:")) for note in read_notes(dataset)), (
         "too few for these, not for CROWDLAB"
     )
     said = json.loads(curate("annotators", dataset.path, "--json").stdout)
