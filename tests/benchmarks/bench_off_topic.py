@@ -169,7 +169,7 @@ def tabulate_peers(mix: Mix) -> list[dict[str, object]]:
 def tabulate_clean(pool: Evidence, rows: pd.DataFrame, rng: np.random.Generator, limit: int) -> list[dict[str, object]]:
     """Return what is flagged of photos that are none of the known bad ones, in sets of several sizes."""
     photos = rng.permutation(np.flatnonzero((rows["version"] < 0) & (rows["judgement"] == "")))
-    table = []
+    table: list[dict[str, object]] = []
     for size, draws in ((SMALL, DRAWS), (600, DRAWS), (len(photos), 1)):
         if limit and size > limit:
             continue

@@ -127,7 +127,7 @@ def test_distances_are_those_of_a_plain_loop() -> None:
                     other: float(points[one] @ points[other]) for other in core.rows if groups[other] != groups[one]
                 }
                 nearest = sorted(alike, key=alike.__getitem__)[-core.near :]
-                return 1 - np.mean([alike[other] for other in nearest]), nearest
+                return 1 - float(np.mean([alike[other] for other in nearest])), nearest
 
             own, nearest = apart(row)
             ratio = np.log(own / np.mean([apart(other)[0] for other in nearest]))

@@ -17,7 +17,7 @@ from curate.measure import measure_content
 from curate.spec import Images, Source, Spec
 from curate.tables import LOCATIONS, SAMPLES, VOTES, empty, shaped
 
-CHECKS = ("dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale")
+CHECKS: tuple[str, ...] = ("dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale")
 CHECKS += ("placeholder", "border")
 
 

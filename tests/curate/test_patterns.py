@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def make_evidence(
     images: list[Image.Image],
     labels: list[str],
     classes: tuple[str, ...] = ("cat", "dog"),
-    forms: str = "JPEG",
+    forms: str | list[str] = "JPEG",
     **more: object,
 ) -> Evidence:
     """Return the evidence of pictures in memory, each a group of its own; ``forms`` is a format for each or for all."""
@@ -68,7 +69,7 @@ def make_evidence(
     return evidence
 
 
-def _embed(sample_ids: list[str]) -> np.ndarray:
+def _embed(sample_ids: Sequence[str]) -> np.ndarray:
     vectors = np.random.default_rng(0).normal(size=(len(sample_ids), 8)).astype(np.float32)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 

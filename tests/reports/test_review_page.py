@@ -24,7 +24,14 @@ from tests.conftest import curate, write_findings, write_groups
 
 def facts_of(html):
     """The page's questions, as its script reads them."""
-    return json.loads(re.search(r'id="facts">(.*?)</script>', html, re.DOTALL)[1])
+    found = re.search(r'id="facts">(.*?)</script>', html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def text_of(page):
+    assert page.path
+    return page.path.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -110,13 +117,13 @@ def test_chances_are_told_only_where_the_score_is_one_or_people_have_answered(as
 def test_a_page_holds_all_it_needs_and_asks_for_nothing(asked, tmp_path):
     dataset, spec, _ = asked
     page = write_review_page(dataset, spec, tmp_path / "page.html", reviewer='Ann "<b>')
-    html = page.path.read_text(encoding="utf-8")
+    html = text_of(page)
     assert "default-src 'none'" in html and "unsafe-inline" not in html and "://" not in html.replace("data:", "")
     assert 'value="Ann &#34;&lt;b&gt;"' in html and str(dataset.path) not in html
     facts = facts_of(html)
     pictures = {one["picture"] for card in facts["cards"] for one in card["members"] + card["context"]}
     assert "" not in pictures and all(f'id="{one}">data:image/jpeg;base64,' in html for one in pictures)
-    assert facts_of(write_review_page(dataset, spec, tmp_path / "again.html").path.read_text())["key"] == facts["key"]
+    assert facts_of(text_of(write_review_page(dataset, spec, tmp_path / "again.html")))["key"] == facts["key"]
     write_review_page(dataset, spec, tmp_path / "dark.html", "dark")
     assert facts_of((tmp_path / "dark.html").read_text())["key"] != facts["key"]
 
@@ -155,7 +162,7 @@ def test_odd_pictures_and_no_labels(tmp_path):
     with pytest.raises(Problem, match="curate audit"):
         write_review_page(dataset, spec)
     audit_dataset(dataset, spec)
-    cards = facts_of(write_review_page(dataset, spec).path.read_text())["cards"]
+    cards = facts_of(text_of(write_review_page(dataset, spec)))["cards"]
     assert {one["path"] for card in cards for one in card["members"]} == {"dot.png", "thread.png", "band.png"}
     for sample_id in ids:
         decide_sample(dataset, spec, sample_id, "drop")
