@@ -3,7 +3,7 @@
 Hashes and embeddings are generated: clusters of a few dimensions, as classes and kinds are, and one sample in ten is a
 near copy of another, by its hash (1 to 8 bits flipped, every second one mirrored) and its embedding (cosine about 0.9).
 Each size and each method has a process of its own. What reads pictures is not in it: `bench_scan` has that.
-Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some ten minutes; --limit caps the largest)
+Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some fifteen minutes; --limit caps the largest)
 """
 
 from __future__ import annotations
@@ -202,10 +202,13 @@ def brute(embeddings: np.ndarray) -> np.ndarray:
 def share_found(embeddings: np.ndarray, indices: np.ndarray) -> float:
     """Return how many of the ten nearest of some rows are among ``indices``."""
     rows = np.arange(0, len(embeddings), max(1, len(embeddings) // CHECKED))[:CHECKED]
-    likeness = embeddings[rows] @ embeddings.T
-    likeness[np.arange(len(rows)), rows] = -2
-    nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-    return float(np.mean([len(set(one) & set(two)) for one, two in zip(nearest, indices[rows], strict=True)])) / 10
+    shares = []
+    for some in np.array_split(rows, 10):  # all at once would be most of the memory that is measured
+        likeness = embeddings[some] @ embeddings.T
+        likeness[np.arange(len(some)), some] = -2
+        nearest = np.argpartition(-likeness, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+        shares += [len(set(one) & set(two)) for one, two in zip(nearest, indices[some], strict=True)]
+    return float(np.mean(shares)) / NEIGHBOURS
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
