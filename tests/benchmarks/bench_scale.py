@@ -3,7 +3,7 @@
 Hashes and embeddings are generated: clusters of a few dimensions, as classes and kinds are, and one sample in ten is a
 near copy of another, by its hash (1 to 8 bits flipped, every second one mirrored) and its embedding (cosine about 0.9).
 Each size and each method has a process of its own. What reads pictures is not in it: `bench_scan` has that.
-Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some fifteen minutes; --limit caps the largest)
+Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some nine minutes; --limit caps the largest)
 """
 
 from __future__ import annotations
