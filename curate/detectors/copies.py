@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from curate.detectors.copy_groups import COPY
+
 COARSE = 24  # side of the picture that is searched for, as the root of its area
 FRAME = 160  # side of the common frame of the comparison
 MIDDLE = 96.0
@@ -33,7 +35,6 @@ FEWEST_WINDOWS = 12
 LEAST_OVERLAP = 0.4  # of the picture showing less
 # The numbers below were chosen on transforms of 1,250 photos, and on composites of them that are no copies: one
 # background with two subjects, or with one subject in two places. See tests/benchmarks/bench_near_duplicates.py.
-COPY = 0.7  # similarity of a copy: the closest strangers among the photos reach 0.62
 NO_COPY = 0.65  # the most that a pair reaches which agrees in the rest, but not in what matters
 SMALL = 0.2  # share of the picture showing more below which a few strokes of a drawing line up by chance
 SMALL_COPY = 0.85  # similarity that a copy needs there: crops to 0.4 of each side reach 0.93, drawn strangers 0.75

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+COPY = 0.7  # similarity of a copy: the closest strangers among the photos reach 0.62
 STRONG = 0.8  # similarity that needs no other witness; strangers among 2,500 photos reach 0.62
 ENOUGH = 0.5  # share of the pairs between two clusters that have to be copies
 MOST = 6  # members of a cluster that are compared with those of another

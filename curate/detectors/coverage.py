@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from curate.detectors.evidence import Evidence
 from curate.detectors.regions import describe_region
@@ -55,6 +54,8 @@ def find_imbalance(evidence: Evidence, metadata: pd.DataFrame) -> list[Pattern]:
 
 def _lacking(evidence: Evidence, metadata: pd.DataFrame) -> list[Pattern]:
     """Return the classes that have no picture in a slice although they are frequent enough to have some."""
+    from scipy.stats import fisher_exact
+
     spec, labels = evidence.spec, evidence.given
     scan = Scan(evidence.readable, evidence.locations, evidence.votes, metadata)
     tried, rows = max(1, len(spec.slices) * len(spec.class_names)), []
@@ -67,7 +68,7 @@ def _lacking(evidence: Evidence, metadata: pd.DataFrame) -> list[Pattern]:
             if not size or not elsewhere or (own & inside).any():
                 continue
             table = [[0, size], [elsewhere, int((~own & ~inside & (labels >= 0)).sum())]]
-            if scipy.stats.fisher_exact(table, alternative="less").pvalue * tried >= SURE:
+            if fisher_exact(table, alternative="less").pvalue * tried >= SURE:
                 continue
             row = {
                 "issue": "imbalance",

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from curate.cache import ContentCache
 from curate.detectors.candidates import find_candidates
-from curate.detectors.copies import COPY, Copy, Picture, compare_pictures
-from curate.detectors.copy_groups import choose_keepers, connect_copies
+from curate.detectors.copy_groups import COPY, choose_keepers, connect_copies
 from curate.detectors.evidence import Evidence, findings_table
 from curate.engine import available_processors, batched
 from curate.progress import track
 from curate.thumbnails import decode_thumbnail
+
+if TYPE_CHECKING:
+    from curate.detectors.copies import Copy
 
 __all__ = ["COPY", "compare_candidates", "compute_groups", "find_near_duplicates"]
 
@@ -149,6 +151,8 @@ def _compare_chunks(
     """Yield the comparisons of the missing pairs; OpenCV lets go of the interpreter, so threads share the work."""
     import cv2
 
+    from curate.detectors.copies import Picture, compare_pictures
+
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(available_processors()) as pool:
         for many in batched(missing, READ):
@@ -174,6 +178,7 @@ def _read_pixels(content: bytes) -> np.ndarray:
 def _found(copy: Copy) -> str:
     """Return what the comparison saw beyond the kind, '' where that says it all.
 
+    >>> from curate.detectors.copies import Copy
     >>> _found(Copy(0.9, mirrored=True, shared=0.62, is_edited=True))
     'one shows 62 % of the other, colours or details differ'
     """

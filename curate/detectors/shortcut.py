@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from curate.detectors.evidence import Evidence
 from curate.detectors.patches import PLACES, compute_patches, describe_patch, mean_edges, score_patch
@@ -222,7 +221,9 @@ def is_shortcut(rule: Rule, classes: int, tried: int) -> bool:
     if sense != rule.sense or not (rule.strength >= BROAD or (is_pure and most >= floor)):
         return False
     table = [[rule.hits, rule.size - rule.hits], [rule.wrong, rule.others - rule.wrong]]
-    return bool(scipy.stats.fisher_exact(table).pvalue * tried < SURE)
+    from scipy.stats import fisher_exact
+
+    return bool(fisher_exact(table).pvalue * tried < SURE)
 
 
 def _without_repeats(rules: list[Rule]) -> list[Rule]:
@@ -337,7 +338,9 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     >>> tuple(round(bound, 3) for bound in wilson_interval(41, 100))
     (0.319, 0.508)
     """
-    found = scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, count).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
 
 

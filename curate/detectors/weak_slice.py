@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from curate.detectors.evidence import Evidence
 from curate.detectors.properties import Property, tabulate_numbers, tabulate_texts
@@ -82,7 +81,9 @@ def _p_value(inside: np.ndarray, judged: np.ndarray, is_wrong: np.ndarray) -> fl
     if low < TIMES * elsewhere / others or wrong / count < MORE + elsewhere / others:
         return 1.0
     table = [[wrong, count - wrong], [elsewhere, others - elsewhere]]
-    return float(f"{scipy.stats.fisher_exact(table, alternative='greater').pvalue:.6g}")
+    from scipy.stats import fisher_exact
+
+    return float(f"{fisher_exact(table, alternative='greater').pvalue:.6g}")
 
 
 def list_candidates(evidence: Evidence, metadata: pd.DataFrame) -> list[Candidate]:
