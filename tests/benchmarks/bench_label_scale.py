@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from curate.detectors.evidence import Evidence
 from curate.detectors.label_error import find_label_errors
 from curate.spec import Source, Spec
 from tests.benchmarks.bench_label_error import CLASSES, EMBEDDINGS, look_at, prepare
-from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
+from tests.benchmarks.results import expect_data, markdown_table, run_alone, trial_parser, write_section
 
 LABELS = "worse_label"
 SAMPLES = (10_000, 30_000, 100_000)
@@ -69,8 +68,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         base = write_base(source, arguments.work or Path(temporary), Path(temporary), arguments.limit)
         most = arguments.limit or max(SAMPLES)
-        grown = [run(Case(count, len(CLASSES), str(base))) for count in sorted({min(most, one) for one in SAMPLES})]
-        classes = [run(Case(min(most, SAMPLES_OF_CLASSES), count)) for count in NUMBERS_OF_CLASSES]
+        grown = [
+            run_alone("bench_label_scale", Case(count, len(CLASSES), str(base)))
+            for count in sorted({min(most, one) for one in SAMPLES})
+        ]
+        classes = [
+            run_alone("bench_label_scale", Case(min(most, SAMPLES_OF_CLASSES), count)) for count in NUMBERS_OF_CLASSES
+        ]
     body = describe(grown, classes)
     if arguments.limit:
         print(body)
@@ -87,15 +91,6 @@ def write_base(source: Path, work: Path, folder: Path, limit: int) -> Path:
     labels = np.array([CLASSES.index(label) for label in np.array(one.labels)[rows]])
     np.savez(folder / "base.npz", embeddings=evidence.embeddings[rows], labels=labels, is_wrong=one.is_wrong[rows])
     return folder / "base.npz"
-
-
-def run(case: Case) -> dict[str, object]:
-    """Return what ``measure`` gives for the case, in a process that has done nothing else."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_label_scale", "--one", json.dumps(asdict(case))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    print(row, file=sys.stderr, flush=True)
-    return row
 
 
 def measure(case: Case) -> dict[str, object]:

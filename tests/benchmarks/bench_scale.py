@@ -9,10 +9,8 @@ Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some nine 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from curate.detectors.near_duplicate import COPY
 from curate.neighbours import find_near_hashes
 from curate.spec import Source, Spec
 from tests.benchmarks.bench_label_scale import fill, make_noise, peak_megabytes, seconds
-from tests.benchmarks.results import markdown_table, trial_parser, write_section
+from tests.benchmarks.results import markdown_table, run_alone, trial_parser, write_section
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LARGEST = {"ours": 1_000_000, "faiss flat": 30_000, "scikit-learn": 10_000}  # what takes minutes beyond is left out
@@ -64,20 +62,13 @@ def main() -> None:
         return
     sizes = [size for size in SIZES if not arguments.limit or size <= arguments.limit] or [arguments.limit]
     cases = [Case(size, method) for size in sizes for method, largest in LARGEST.items()]
-    body = describe([run(case) if case.samples <= LARGEST[case.method] else blank(case) for case in cases])
+    body = describe(
+        [run_alone("bench_scale", case) if case.samples <= LARGEST[case.method] else blank(case) for case in cases]
+    )
     if arguments.limit:
         print(body)
     else:
         write_section("Near copies: time and memory", body)
-
-
-def run(case: Case) -> dict[str, object]:
-    """Return what ``measure`` gives for the case, in a process that has done nothing else."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_scale", "--one", json.dumps(asdict(case))]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    print(row, file=sys.stderr, flush=True)
-    return row
 
 
 def blank(case: Case) -> dict[str, object]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from curate.engine import available_processors
 from curate.files import write_atomic
@@ -45,6 +50,15 @@ def expect_data(folder: Path) -> Path:
             f"No real images at {folder}: name their place with --data or SPECURATE_DATA. Nothing measured."
         )
     return folder
+
+
+def run_alone(benchmark: str, case: Any) -> dict[str, object]:
+    """Return the JSON object that ``benchmark --one CASE`` prints last, from a process of its own."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{benchmark}", "--one", json.dumps(asdict(case))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    row: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    print(row, file=sys.stderr, flush=True)
+    return row
 
 
 def describe_machine() -> str:
