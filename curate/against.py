@@ -230,7 +230,7 @@ def _rows_of(number: np.ndarray, side: np.ndarray) -> dict[int, list[int]]:
 
 def _near_embeddings(embeddings: np.ndarray, here: np.ndarray, there: np.ndarray) -> Iterator[tuple[int, int]]:
     """The nearest of each picture in the other set, as many and as near as the audit takes among its own."""
-    from curate.detectors.candidates import LAX_COSINE, NEAREST, SURE_COSINE
+    from curate.detectors.candidates import choose_near
 
     for side, other in ((here, there), (there, here)):
         for start in range(0, len(side), BLOCK):
@@ -242,9 +242,7 @@ def _near_embeddings(embeddings: np.ndarray, here: np.ndarray, there: np.ndarray
             likeness = np.take_along_axis(alike, some, axis=1)
             order = np.lexsort((some, -likeness), axis=1)
             some, likeness = np.take_along_axis(some, order, 1), np.take_along_axis(likeness, order, 1)
-            wanted = likeness >= SURE_COSINE
-            wanted[:, :NEAREST] |= likeness[:, :NEAREST] >= LAX_COSINE
-            for row, column in np.argwhere(wanted):
+            for row, column in np.argwhere(choose_near(likeness)):
                 yield int(block[row]), int(other[some[row, column]])
 
 

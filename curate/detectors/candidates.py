@@ -66,7 +66,16 @@ def _near_embeddings(indices: np.ndarray, similarities: np.ndarray) -> np.ndarra
     if not indices.size:
         return np.zeros((0, 2), np.int64)
     radius = 1 - DATALAB_RADIUS * float(np.median(1 - similarities[:, 0]))
-    wanted = similarities >= min(SURE_COSINE, radius)
-    wanted[:, :NEAREST] |= similarities[:, :NEAREST] >= LAX_COSINE
-    row, column = np.nonzero(wanted)
+    row, column = np.nonzero(choose_near(similarities, min(SURE_COSINE, radius)))
     return np.sort(np.stack([row, indices[row, column]], axis=1), axis=1)
+
+
+def choose_near(similarities: np.ndarray, sure: float = SURE_COSINE) -> np.ndarray:
+    """Return which of each row's neighbours ``(N, k)``, nearest first, are worth comparing with it.
+
+    >>> choose_near(np.array([[0.95, 0.92, 0.7, 0.6], [0.45, 0.4, 0.3, 0.2]])).tolist()
+    [[True, True, True, False], [False, False, False, False]]
+    """
+    wanted: np.ndarray = similarities >= sure
+    wanted[:, :NEAREST] |= similarities[:, :NEAREST] >= LAX_COSINE
+    return wanted
