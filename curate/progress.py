@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich import progress
 
 Row = TypeVar("Row")
 
@@ -17,6 +22,34 @@ def track(rows: Iterable[Row], total: int | None, label: str, unit: str = "image
     if not sys.stderr.isatty():
         yield from rows
         return
+    with _bar() as bar:
+        task = bar.add_task(label, total=total, rate="", note="")
+        for row in rows:
+            yield row
+            bar.advance(task, len(row) if hasattr(row, "__len__") and not isinstance(row, str) else 1)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+
+
+@contextlib.contextmanager
+def counting(total: int, label: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many of ``total`` are done by now: for work whose pace is a person's."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(label, total=total, rate="", note="")
+        start = time.monotonic()
+
+        def tell(done: int) -> None:
+            minutes = (time.monotonic() - start) / 60
+            rate = f"{done / minutes:,.0f} {unit}/min" if done > 0 else ""
+            bar.update(task, completed=max(0, done), rate=rate)
+
+        yield tell
+
+
+def _bar() -> progress.Progress:
     from rich import progress
     from rich.console import Console
 
@@ -28,10 +61,4 @@ def track(rows: Iterable[Row], total: int | None, label: str, unit: str = "image
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[note]}"),
     )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total, rate="", note="")
-        for row in rows:
-            yield row
-            bar.advance(task, len(row) if hasattr(row, "__len__") and not isinstance(row, str) else 1)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+    return progress.Progress(*columns, console=Console(stderr=True), transient=True)

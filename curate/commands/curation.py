@@ -208,7 +208,9 @@ def decide(
     print_decisions(made, json)
 
 
-def print_decisions(made: list, json: bool) -> None:
+def print_decisions(
+    made: list, json: bool, nothing: str = "Nothing to decide: no open finding that this applies to."
+) -> None:
     """Write the decisions just made, counted by issue and action."""
     from collections import Counter
 
@@ -220,7 +222,7 @@ def print_decisions(made: list, json: bool) -> None:
     if rows:
         print_table(rows, "Decided")
     else:
-        say("Nothing to decide: no open finding that this applies to.")
+        say(nothing)
 
 
 def print_applied(applied: Applied, json: bool) -> None:

@@ -8,7 +8,19 @@ import sys
 import typer
 
 from curate import __version__
-from curate.commands import annotators, curation, detectors, label, modelling, patterns, similar, split, votes, whole
+from curate.commands import (
+    annotators,
+    curation,
+    detectors,
+    label,
+    modelling,
+    patterns,
+    review,
+    similar,
+    split,
+    votes,
+    whole,
+)
 from curate.commands.show import warn
 from curate.files import Problem
 
@@ -32,7 +44,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 for panel, commands in {
-    WHOLE: (whole.demo, whole.init, whole.run, whole.review, whole.report, whole.doctor),
+    WHOLE: (whole.demo, whole.init, whole.run, review.review, whole.report, whole.doctor),
     STAGES: (
         curation.scan,
         curation.audit,

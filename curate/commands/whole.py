@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, expect_device
-from curate.commands.show import counted, print_json, print_table, say, warn
+from curate.commands.show import print_json, print_table, say, warn
 from curate.dataset import open_dataset, working_on
-from curate.files import Problem
 
 
 def demo(
@@ -90,64 +89,6 @@ def print_score(folder: Any) -> None:
     for model, accuracy in score["model_accuracy"].items():
         if accuracy is not None:
             say(f"{model}: accuracy against the planted truth {accuracy:.3f}")
-
-
-def review(
-    dataset: Dataset = Path("."),
-    pull: Annotated[bool, typer.Option("--pull", help="Only bring the App's edits back as decisions.")] = False,
-    port: Annotated[int, typer.Option(help="On the loopback interface.")] = 5151,
-    browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
-    reviewer: Annotated[str, typer.Option(help="Who reviews; default: the user's name.")] = "",
-    html: Annotated[bool, typer.Option("--html", help="Write one offline page for somebody without Python.")] = False,
-    to: Annotated[Path | None, typer.Option(help="With --html: where; default: reports/review.html.")] = None,
-    issue: Annotated[str, typer.Option(help="Only this issue.")] = "",
-    limit: Annotated[int | None, typer.Option(min=0, help="At most so many, worst first; 0 for all.")] = None,
-    json: Json = False,
-) -> None:
-    """Open the suspects in the FiftyOne App; labels and tags (drop, keep) set there come back as decisions.
-
-    With --html nothing is opened: the page asks the same, and its answers come back with `curate decide --from FILE`.
-    """
-    if html:
-        write_page(dataset, to, issue, limit, reviewer, json)
-        return
-    from curate.commands.curation import print_decisions
-    from curate.review import review as review_dataset
-    from curate.spec import read_spec
-
-    if to or (limit is not None and not issue):
-        raise Problem("Expected --to together with --html, and --limit with --html or --issue, found one without it.")
-    folder = open_dataset(dataset)
-    spec = read_spec(folder)
-    made = review_dataset(
-        folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None, issue=issue, limit=limit or 0
-    )
-    print_decisions(made, json)
-
-
-def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
-    """Write the offline page of a review, and say what to do with it."""
-    from curate.commands.review_page import LIMIT, write_review_page
-    from curate.findings import open_findings
-    from curate.spec import read_spec
-
-    folder = open_dataset(dataset)
-    page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)
-    if json:
-        print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
-    elif not page.path:
-        say("Nothing is open that can be judged by eye, so no page was written.")
-    else:
-        more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
-        say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
-        say(
-            f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl"
-        )
-    if not json and (unseen := int((open_findings(folder)["issue"] == "unreadable").sum())):
-        say(
-            f"{counted(unseen, 'file')} cannot be read as an image, so no page shows them: "
-            f"curate findings {dataset} --issue unreadable"
-        )
 
 
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:

@@ -1,32 +1,34 @@
-"""The App itself: opened on the suspects, served to this machine only, closed with its edits taken in."""
+"""The App itself: opened on what waits, served to this machine only, watched while it is open, closed in good order."""
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import os
 import signal
-import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
 
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
 from curate.decisions import Decision, read_decisions
 from curate.files import Problem
+from curate.findings import open_findings
+from curate.progress import counting
 from curate.review.desk import TOOL
-from curate.review.environment import load_fiftyone
-from curate.review.layout import NEXT, SUSPECTS, save_open_view
-from curate.review.plugins import link_plugin
+from curate.review.environment import load_fiftyone, revive_database
+from curate.review.opening import EVERYTHING, Opening, find_address
+from curate.review.plugins import link_plugin, unlink_plugin
 from curate.review.pull import Notify, pull_review, tell
 from curate.review.push import push_review
-from curate.review.sitting import REVIEWER
+from curate.review.running import Running, ask_to_end, registered, running_reviews, wait_for_end
+from curate.review.server import LOOPBACK, AppServer, choose_port, expect_loopback
+from curate.review.sitting import END, REVIEWER
 from curate.review.snapshot import mark, review_name
+from curate.review.watch import Watch
 from curate.spec import Spec
 
-PORT = 5151
-LOOPBACK = "127.0.0.1"
+EVERY = 1.0  # seconds between two looks at what happened beside the App
 
 
 def review(
@@ -34,130 +36,188 @@ def review(
     spec: Spec,
     *,
     pull: bool = False,
-    port: int = PORT,
+    port: int | None = None,
     browser: bool = True,
     wait: bool = True,
     reviewer: str | None = None,
-    issue: str = "",
-    limit: int = 0,
+    opening: Opening = EVERYTHING,
     notify: Notify = tell,
 ) -> list[Decision]:
-    """Push, open the App, wait for Ctrl-C and return the reviewer's decisions made there: the twin of `curate review`.
+    """Push, open the App, wait for its end and return the reviewer's decisions made there: as `curate review` does.
+
+    It ends by Ctrl-C, by the button in the App, or by `close_review`. When this reviewer has the App open on this
+    dataset already, it is shown again, and this returns at once.
 
     Parameters
     ----------
     pull
         Only take in the edits made so far; opens nothing.
+    port
+        Where the App is served; the first free one from 5151 when None.
     wait
         When False, return at once with the App left open for as long as this process runs.
     reviewer
         Who makes the decisions; the login name when None.
-    issue, limit
-        Open on the open findings of this issue, the worst so many (0: all).
     """
     if pull:
         return pull_review(dataset, spec, reviewer, notify=notify)
-    push_review(dataset, spec)
-    known = {one.id for one in read_decisions(dataset.decisions)}
-    session = open_app(dataset, spec, port, browser=browser, issue=issue, limit=limit, reviewer=reviewer, notify=notify)
-    if not wait:
-        return []
-    try:
-        _wait_for_interrupt(lambda: notify("Ctrl-C ends the review and takes your edits in."))
-    finally:
-        session.close()
-    pull_review(dataset, spec, reviewer, notify=notify)
     actor = reviewer or current_user()
+    if there := _already_open(dataset, actor, port):
+        push_review(dataset, spec)
+        url = find_address(there.url.split("?")[0], load_fiftyone().load_dataset(there.name), opening)
+        _show(url, browser, notify, "is open already, at")
+        return []
+    known = {one.id for one in read_decisions(dataset.decisions)}
+    with open_app(dataset, spec, port, browser=browser, reviewer=actor, opening=opening, notify=notify) as app:
+        if not wait:
+            app.stays_open()
+            return []
+        _watch_until_ended(app, notify)
+    pull_review(dataset, spec, actor, notify=notify)
     said = [one for one in read_decisions(dataset.decisions) if one.tool == TOOL and one.actor == actor]
     return [one for one in said if one.id not in known]
+
+
+class App:
+    """The App on one dataset, served by this process; leave its `with` block to close it."""
+
+    def __init__(self, dataset: DatasetFolder, server: AppServer, running: Running) -> None:
+        self.dataset, self.server, self.running = dataset, server, running
+        self._open = contextlib.ExitStack()
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    def __enter__(self) -> App:
+        self._open.enter_context(registered(self.running))
+        self._open.callback(self.server.stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving; calling it again does nothing."""
+        self._open.close()
+
+    def stays_open(self) -> None:
+        """Let the App outlive the `with` block: until `close`, or the end of this process."""
+        _kept.append(self._open.pop_all())
+
+
+_kept: list[contextlib.ExitStack] = []
 
 
 def open_app(
     dataset: DatasetFolder,
     spec: Spec,
-    port: int = PORT,
+    port: int | None = None,
     address: str = LOOPBACK,
     browser: bool = True,
-    name: str | None = None,
     reviewer: str | None = None,
-    issue: str = "",
-    limit: int = 0,
+    opening: Opening = EVERYTHING,
     notify: Notify = tell,
-) -> Any:
-    """Open the App on what was picked to label next, else on the suspects, else on everything; return its session.
-
-    Pushes first if that was never done.
+) -> App:
+    """Push, serve the App and show it: on ``opening``, else on what was picked to label next, else on the suspects.
 
     Raises
     ------
     Problem
-        When ``address`` can be reached from other machines, or ``port`` is taken.
+        When ``address`` can be reached from other machines, ``port`` is taken, or nothing of the issue is open.
     """
-    _check_address(address, port)
-    fo = load_fiftyone()
-    from fiftyone.core.utils import to_slug
-
-    name = review_name(dataset, name)
-    if not fo.dataset_exists(name):
-        push_review(dataset, spec, name)
-    pushed = fo.load_dataset(name)
-    shown = next((one for one in (NEXT, SUSPECTS) if pushed.has_saved_view(one)), "")
-    shown = save_open_view(pushed, issue, limit) if issue else shown
-    view = pushed.load_saved_view(shown) if shown else None
+    expect_loopback(address, port)
+    port = choose_port(address, port)
+    actor = reviewer or current_user()
+    push_review(dataset, spec)
+    name = review_name(dataset)
+    view = load_fiftyone().load_dataset(name)
+    url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
     try:
         link_plugin()
     except Problem as problem:  # labels and tags can be edited without it
         notify(str(problem))
-    mark(pushed, reviewer=reviewer or current_user())
-    os.environ[REVIEWER] = reviewer or current_user()  # for the server, which is a process of its own
-    _start_server(port, address)
-    # remote: FiftyOne is not to open a browser, which it cannot be told in another way.
-    session = fo.launch_app(pushed, view=view, port=port, address=address, remote=True)
-    query = f"?view={to_slug(shown)}" if shown else ""
-    url = f"http://{address}:{port}/datasets/{name}{query}"
-    notify(f"The FiftyOne App is at {url}")
+    mark(view, reviewer=actor)
+    running = Running(name, str(dataset.path.resolve()), actor, port, url, os.getpid())
+    os.environ.update({REVIEWER: actor, END: str(running.end)})  # for the server, which is a process of its own
+    app = App(dataset, AppServer(port, address), running).__enter__()
+    _show(url, browser, notify, "is at")
+    return app
+
+
+def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> list[Decision]:
+    """End every review of this dataset, also in other terminals, and what killed ones left; return late edits.
+
+    FiftyOne's copy stays for the next time: `curate doctor --clean` removes those of folders that are gone.
+    """
+    mine = [one for one in running_reviews() if one.folder == str(dataset.path.resolve())]
+    for one in mine:
+        ask_to_end(one)
+    wait_for_end(mine)
+    for one in mine:
+        notify(f"The review of {one.reviewer} at {one.url} has ended.")
+    late = []
+    if load_fiftyone().dataset_exists(review_name(dataset)):  # its database stops with this process, if nobody's it is
+        with contextlib.suppress(Problem):  # nothing to compare with: the next push starts anew
+            late = pull_review(dataset, spec, notify=notify)
+    if not running_reviews() and unlink_plugin():
+        notify("The plugin was taken out of FiftyOne's plugins folder; the next review links it again.")
+    return late
+
+
+def _already_open(dataset: DatasetFolder, actor: str, port: int | None) -> Running | None:
+    """Return this reviewer's open App on the dataset: one App shows all of its tabs the same, so others have theirs."""
+    folder = str(dataset.path.resolve())
+    mine = [one for one in running_reviews() if (one.folder, one.reviewer) == (folder, actor)]
+    return next((one for one in mine if port in (None, one.port)), None)
+
+
+def _show(url: str, browser: bool, notify: Notify, how: str) -> None:
+    notify(f"The FiftyOne App {how} {url}")
     if browser:
         webbrowser.open(url)
-    return session
 
 
-def _start_server(port: int, address: str) -> None:
-    """Start the App's server and return when it answers.
+def _watch_until_ended(app: App, notify: Notify) -> None:
+    """Log edits, show what others say and keep App and database running until somebody ends the review."""
+    from pymongo.errors import PyMongoError
 
-    A session asks a server that is not up yet for 10 seconds only, then complains and sleeps; so the server is put
-    where a session looks for one that runs already. Closing the session stops it.
-    """
-    from fiftyone.core.service import ServerService
-    from fiftyone.core.session import session
-
-    session._server_services[port] = ServerService(port, address=address, do_not_track=True)
-
-
-def _check_address(address: str, port: int) -> None:
-    """FiftyOne would silently join whatever App answers at a taken port, and that may show another database."""
-    if not ipaddress.ip_address(address).is_loopback:
-        raise Problem(
-            f"Expected a loopback address such as {LOOPBACK}, found {address}: the App asks nobody for a password. "
-            f"From another machine, use `ssh -L {port}:{LOOPBACK}:{port}`."
-        )
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            raise Problem(
-                f"Expected port {port} to be free, but another program (an App that is still open?) uses it. "
-                "Close it, or choose another with --port."
-            ) from None
+    with _interrupts() as interrupted, counting(_waiting(app.dataset), "reviewing", "answers") as count:
+        notify("Ctrl-C here, or the button in the App, ends the review. Each answer is saved as it is given.")
+        watch = Watch(app.dataset, load_fiftyone().load_dataset(app.running.name), notify)
+        asked, told = _waiting(app.dataset), ""
+        while not interrupted.wait(EVERY) and not app.running.end.exists():
+            try:
+                _keep_running(app, notify)
+                if watch.look():
+                    count(asked - _waiting(app.dataset))
+                told = ""
+            except (Problem, PyMongoError) as error:
+                # The next look may find it mended: by the reviewer, or by us.
+                told, before = str(error).splitlines()[0], told
+                if told != before:
+                    notify(told)
 
 
-def _wait_for_interrupt(ready: Callable[[], None]) -> None:
-    """Block until Ctrl-C or SIGTERM; both end the review in good order."""
+def _keep_running(app: App, notify: Notify) -> None:
+    if revive_database():
+        notify("The App's database had stopped and was started again; no answer is lost.")
+    if app.server.revive():
+        notify("The App's server had stopped and was started again; reload the page.")
+
+
+def _waiting(dataset: DatasetFolder) -> int:
+    audited = (dataset.cache / "findings.parquet").is_file()
+    return len(open_findings(dataset)) if audited else 0
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets: both end the review in good order."""
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ready()
-        ended.wait()
+        yield ended
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

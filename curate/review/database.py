@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from curate.files import Problem, read_json, write_json
 from curate.mongod import check_database, find_mongod, free_port
 
 STARTUP = 90  # seconds that a mongod may take to answer: a cold start on a busy disk
 SHUTDOWN = 30
+
+
+def database_folder() -> Path:
+    """Return where the App's database lies: FIFTYONE_DATABASE_DIR, or a folder in the user's cache."""
+    if chosen := os.environ.get("FIFTYONE_DATABASE_DIR"):
+        return Path(chosen)
+    mac = sys.platform == "darwin"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if mac else ".cache")
+    return Path(cache) / "specurate" / "fiftyone"
 
 
 @contextlib.contextmanager
@@ -40,6 +53,42 @@ def running_database(folder: Path) -> Iterator[str]:
             with _locked(folder):
                 if _is_last(users):
                     _stop(folder, uri)
+
+
+def revive_database(folder: Path, uri: str) -> bool:
+    """Start the mongod of ``folder`` anew at ``uri`` if it has died; return whether it had.
+
+    Raises
+    ------
+    Problem
+        When it does not start.
+    """
+    if _listens(uri):
+        return False
+    with _locked(folder):
+        if not _listens(uri):  # nobody else has started it meanwhile
+            _start(folder, _port(uri))
+    return True
+
+
+def is_left_running(folder: Path) -> bool:
+    """Return whether a mongod serves ``folder`` although no process uses it: its last user was killed."""
+    if not (folder / "specurate-users").is_file() or _running(folder) is None:
+        return False
+    with (folder / "specurate-users").open("a") as users:
+        return _is_last(users)
+
+
+def _listens(uri: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", _port(uri)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _port(uri: str) -> int:
+    return urlsplit(uri).port or 27017
 
 
 def _users_file(folder: Path) -> Path:
@@ -90,8 +139,8 @@ def _folder_of(uri: str) -> str:
     return str(options.get("storage", {}).get("dbPath", ""))
 
 
-def _start(folder: Path) -> str:
-    mongod, port, log = find_mongod(), free_port(), folder / "log" / "mongo.log"
+def _start(folder: Path, port: int = 0) -> str:
+    mongod, port, log = find_mongod(), port or free_port(), folder / "log" / "mongo.log"
     if mongod is None:
         raise Problem(
             "Expected the mongod that the FiftyOne App needs, but none is installed. Run `python -m curate.mongod`, "
@@ -103,7 +152,8 @@ def _start(folder: Path) -> str:
     process = subprocess.Popen(
         [*command, "--port", str(port), "--nounixsocket"], stdout=subprocess.DEVNULL, start_new_session=True
     )
-    uri = f"mongodb://127.0.0.1:{port}"
+    # A write is on the disk before it is acknowledged: one lost by a crash would look like an edit back to the old.
+    uri = f"mongodb://127.0.0.1:{port}/?journal=true"
     _wait_for_answer(process, uri, log)
     write_json(folder / "specurate-address.json", {"uri": uri})
     return uri

@@ -10,10 +10,11 @@ import atexit
 import contextlib
 import os
 import sys
-from pathlib import Path
+import threading
 from typing import Any
 
-from curate.review.database import running_database
+from curate.review import database
+from curate.review.database import database_folder, running_database
 
 QUIET = {
     "FIFTYONE_DO_NOT_TRACK": "1",
@@ -23,6 +24,7 @@ QUIET = {
     "FIFTYONE_PLUGINS_CACHE_ENABLED": "true",  # else every answer loads all plugins anew
 }
 _open = contextlib.ExitStack()
+_is_ours = threading.Event()  # and no server of the user's own
 
 
 def load_fiftyone() -> Any:
@@ -42,15 +44,19 @@ def load_fiftyone() -> Any:
             # Exit functions run last in, first out: registered before FiftyOne's own, which still need the database.
             atexit.register(_open.close)
             os.environ["FIFTYONE_DATABASE_URI"] = _open.enter_context(running_database(database_folder()))
+            _is_ours.set()
     import fiftyone
 
     return fiftyone
 
 
-def database_folder() -> Path:
-    """Return where the App's database lies: FIFTYONE_DATABASE_DIR, or a folder in the user's cache."""
-    if chosen := os.environ.get("FIFTYONE_DATABASE_DIR"):
-        return Path(chosen)
-    mac = sys.platform == "darwin"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ("Library/Caches" if mac else ".cache")
-    return Path(cache) / "specurate" / "fiftyone"
+def revive_database() -> bool:
+    """Start the mongod that `load_fiftyone` started or joined anew if it has died; return whether it had.
+
+    Raises
+    ------
+    Problem
+        When it does not start.
+    """
+    uri = os.environ.get("FIFTYONE_DATABASE_URI", "")
+    return _is_ours.is_set() and database.revive_database(database_folder(), uri)

@@ -41,6 +41,7 @@ class Page:
     definitions: str
     progress: str
     classes: list[str]
+    notice: str = ""
     sample_id: str = ""
     findings: str = ""
     suggestion: str = ""

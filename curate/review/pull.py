@@ -16,12 +16,12 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
-from curate.decisions import Decision, append_decisions
+from curate.decisions import Decision, append_composed
 from curate.files import Problem
 from curate.findings import LABEL_ISSUES
 from curate.review.environment import load_fiftyone
 from curate.review.rows import DROP, KEEP, current_labels, waiting_findings
-from curate.review.snapshot import mark, read_snapshot, review_name, write_snapshot
+from curate.review.snapshot import mark, read_snapshot, review_name, write_snapshot, writing
 from curate.spec import Spec
 
 Notify = Callable[[str], None]
@@ -70,13 +70,27 @@ def pull_review(
     name = review_name(dataset, name)
     if not fo.dataset_exists(name):
         raise Problem(f"Expected the FiftyOne dataset {name}, but nothing was pushed yet. Run `curate review` first.")
-    view = fo.load_dataset(name)
-    snapshot = read_snapshot(dataset, view)
-    if snapshot is None:
-        raise Problem(
-            f"Expected the FiftyOne dataset {name} as it was last pushed, but its snapshot in {dataset.cache} is gone "
-            "or of another push, so edits cannot be told from old values. Run `curate review` to push it anew."
-        )
+    with writing(dataset, name):
+        view = fo.load_dataset(name)
+        snapshot = read_snapshot(dataset, view)
+        if snapshot is None:
+            raise Problem(
+                f"Expected the FiftyOne dataset {name} as it was last pushed, but its snapshot in {dataset.cache} is "
+                "gone or of another push, so edits cannot be told from old values. Run `curate review` to push it anew."
+            )
+        return take_edits_in(dataset, spec, view, snapshot, actor, notify)
+
+
+def take_edits_in(
+    dataset: DatasetFolder,
+    spec: Spec,
+    view: Any,
+    snapshot: pd.DataFrame,
+    actor: str | None = None,
+    notify: Notify = tell,
+) -> list[Decision]:
+    """Do what `pull_review` does, for a caller that is `writing` and has read the ``snapshot``."""
+    fo = load_fiftyone()
     edits = _find_edits(view, snapshot, notify)
     if not edits:
         return []
@@ -84,7 +98,10 @@ def pull_review(
     for sentence in refused.values():
         notify(sentence)
     accepted = [edit for edit in edits if edit.fiftyone_id not in refused]
-    decisions = append_decisions(dataset.decisions, _decide(dataset, accepted, actor or current_user()))
+    # While nobody else can add to the log: an edit is logged once, whoever else takes edits in.
+    decisions = append_composed(
+        dataset.decisions, lambda _: list(_decide(dataset, accepted, actor or current_user())) if accepted else []
+    )
     _put_back(fo, view, [edit for edit in edits if edit.fiftyone_id in refused])
     mark(view, token="")
     write_snapshot(dataset, view, _refreshed(snapshot, accepted), secrets.token_hex(8))

@@ -15,16 +15,18 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder, open_dataset
 from curate.decide import current_user
+from curate.decisions import Decision, read_decisions
 from curate.files import Problem
 from curate.review.answering import Answered, Answering
-from curate.review.desk import Answer, State
+from curate.review.desk import Answer, Desk, State
 from curate.review.environment import load_fiftyone
 from curate.review.evidence import Gallery
-from curate.review.pull import pull_review
+from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
-from curate.review.snapshot import INFO, journal_rows, read_snapshot
+from curate.review.snapshot import INFO, journal_rows, mark, read_snapshot, writing
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
+END = "CURATE_REVIEW_END"  # the file that asks the review of this App to end
 SKIPPED = "skipped"  # a tag of FiftyOne's copy only
 
 
@@ -64,7 +66,7 @@ class Sitting:
         Problem
             When the answer, the class or a sample is unknown.
         """
-        self._take_edits_in(view, ids)
+        self.take_edits_in(view, ids)
         chosen = read_rows(view, "id", ids)
         if strangers := sum(not row.sample_id for row in chosen):
             raise Problem(f"{strangers} of the samples are not in the dataset's sources: they were added in the App.")
@@ -76,6 +78,8 @@ class Sitting:
             sample_ids, answer, label=label, issue=issue, reason=reason, reviewer=reviewer_of(view), shown=shown
         )
         self._show(view, rows, answered.states)
+        if (view.info.get(INFO) or {}).get("notice"):
+            mark(view, notice="")  # it was read
         return answered
 
     def undo(self, view: Any) -> Answered:
@@ -92,23 +96,50 @@ class Sitting:
         evidence = self.answering.evidence
         return evidence.members.get(evidence.group_of.get(sample_id, ""), [])
 
-    def _take_edits_in(self, view: Any, ids: Sequence[str]) -> None:
-        """Pull first what was changed on these samples by FiftyOne's own editor or tags: it would be overwritten."""
+    def take_edits_in(self, view: Any, ids: Sequence[str], notify: Notify = lambda _: None) -> list[Decision]:
+        """Log what FiftyOne's own editor or tags changed on these samples, and on others if on one of them.
+
+        What cannot stand is put back, told to ``notify`` and left where the panel shows it.
+        """
+        with writing(self.dataset, view.name):
+            view.reload()
+            self._read_snapshot(view)
+            if all(self._snapshot.get(row.fiftyone_id, row.edit) == row.edit for row in read_rows(view, "id", ids)):
+                return []
+            snapshot = read_snapshot(self.dataset, view)  # anew: another App on this database may have written rows too
+            if snapshot is None:
+                return []  # pushed by another folder's cache: the next push starts anew
+            told: list[str] = []
+            spec = self.answering.evidence.spec
+            taken = take_edits_in(self.dataset, spec, view, snapshot, reviewer_of(view), told.append)
+            self._token = ""
+            if told:
+                mark(view, notice=" ".join(told[:3]))
+        for sentence in told:
+            notify(sentence)
+        return taken
+
+    def _read_snapshot(self, view: Any) -> None:
         token = (view.info.get(INFO) or {}).get("token", "")
         if token != self._token:
             snapshot = read_snapshot(self.dataset, view)
             table = pd.DataFrame() if snapshot is None else snapshot
             self._snapshot = {row.fiftyone_id: (row.label, row.drop, row.keep) for row in table.itertuples()}
             self._token = token
-        if any(self._snapshot.get(row.fiftyone_id, row.edit) != row.edit for row in read_rows(view, "id", ids)):
-            pull_review(self.dataset, self.answering.evidence.spec, reviewer_of(view), view.name, notify=lambda _: None)
-            view.reload()
-            self._token = ""  # another App on this database may have written rows too
+
+    def show(self, view: Any, sample_ids: Sequence[str]) -> None:
+        """Bring FiftyOne's copy of the samples and of their copies in line with the log as it is now."""
+        desk = Desk(self.answering.evidence, read_decisions(self.dataset.decisions), "")
+        states = desk.states(sample_ids)
+        self._show(view, read_rows(view, "sample_id", list(states)), states)
 
     def _show(self, view: Any, rows: Iterable[Row], states: dict[str, State]) -> None:
         """Write labels, tags and open findings as they are now into FiftyOne's copy, where they differ."""
+        with writing(self.dataset, view.name):
+            self._write(view, {row: _shown(row, states[row.sample_id]) for row in rows if row.sample_id in states})
+
+    def _write(self, view: Any, now: dict[Row, Row]) -> None:
         fo = load_fiftyone()
-        now = {row: _shown(row, states[row.sample_id]) for row in rows if row.sample_id in states}
         changed = {row: wanted for row, wanted in now.items() if wanted != row}
         labels = {
             row.fiftyone_id: fo.Classification(label=wanted.label) if wanted.label else None

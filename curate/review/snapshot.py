@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from curate.dataset import DatasetFolder
-from curate.files import read_json, write_json
+from curate.files import lock_file, read_json, write_json
 from curate.tables import empty, read_parquet, write_table
 
 SNAPSHOT = {
@@ -46,12 +47,26 @@ def review_name(dataset: DatasetFolder, name: str | None = None) -> str:
 
 def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     """Return the snapshot of the FiftyOne dataset ``view``; None when it is not the one that was pushed last."""
+    view.reload()  # another process may have pushed
     pushed = view.info.get(INFO) or {}
     table, about = _paths(dataset, view.name)
     token = pushed.get("token")
     if not table.is_file() or not about.is_file() or not token or read_json(about)["token"] != token:
         return None
     return _with_journal(read_parquet(table), _journal(dataset, view.name), token)
+
+
+@contextlib.contextmanager
+def writing(dataset: DatasetFolder, name: str) -> Iterator[None]:
+    """Keep other processes from comparing or writing the FiftyOne dataset ``name`` until the block ends.
+
+    Between a write and the note of it in the snapshot, the write would pass for an edit.
+    """
+    path = dataset.cache / "review" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        lock_file(file)
+        yield
 
 
 def journal_rows(dataset: DatasetFolder, view: Any, rows: list[dict[str, Any]]) -> None:
@@ -90,7 +105,8 @@ def write_snapshot(dataset: DatasetFolder, view: Any, snapshot: pd.DataFrame, to
 
 
 def mark(view: Any, **facts: Any) -> None:
-    """Set keys of ours in the info of the FiftyOne dataset."""
+    """Set keys of ours in the info of the FiftyOne dataset, which other processes write too."""
+    view.reload()
     view.info = {**view.info, INFO: {**(view.info.get(INFO) or {}), **facts}}
     view.save()
 

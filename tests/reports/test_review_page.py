@@ -9,8 +9,8 @@ from PIL import Image
 
 from curate.audit import audit_dataset
 from curate.commands import review_page
+from curate.commands.review import write_page
 from curate.commands.review_page import collect_cards, write_review_page
-from curate.commands.whole import write_page
 from curate.dataset import open_dataset
 from curate.decide import decide_sample
 from curate.files import Problem

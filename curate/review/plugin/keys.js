@@ -3,7 +3,11 @@
 (() => {
   "use strict";
   const PLUGIN = "@specurate/review/";
-  const KEYS = { a: "accept", k: "keep", d: "drop", u: "undo", s: "skip" };
+  const PROMPT = "@voxel51/operators/prompt_user_for_operation";
+  const KEYS = {
+    a: "accept", k: "keep", d: "drop", b: "undrop", m: "keep_this_copy", x: "not_copies", u: "undo", s: "skip",
+  };
+  const ASKED = { r: "relabel", n: "note" }; // these open a form
   const OURS = /\/datasets\/specurate-/;
   const TYPED_IN = "input:not([type='checkbox']), textarea, select, [contenteditable='true']";
 
@@ -17,11 +21,12 @@
       if (!isPlain || !OURS.test(location.pathname) || !window.__foo__ || isTyping(event.target) || isAsking()) return;
       const number = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
       const answer = number ? "relabel" : KEYS[event.key];
-      if (!answer) return;
+      if (!answer && !ASKED[event.key]) return;
       // Before the App's own keys: `s` and `d` mean something there, too.
       event.preventDefault();
       event.stopImmediatePropagation();
-      window.__foo__.executeOperator(PLUGIN + answer, number ? { number } : {});
+      if (answer) window.__foo__.executeOperator(PLUGIN + answer, number ? { number } : {});
+      else window.__foo__.executeOperator(PROMPT, { operator_uri: PLUGIN + ASKED[event.key] });
     },
     true,
   );

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fiftyone import operators
@@ -11,8 +13,9 @@ from fiftyone.operators import types
 from curate.files import Problem
 from curate.review.answering import Answered, tell_refused
 from curate.review.layout import issue_of_view
-from curate.review.sitting import SKIPPED, Sitting, is_ours, sitting_of
+from curate.review.sitting import END, SKIPPED, Sitting, is_ours, sitting_of
 
+PLUGIN = "@specurate/review"
 PANEL = "findings"
 ICONS = {
     "accept": "check_circle",
@@ -95,7 +98,7 @@ class Note(operators.Operator):
     def resolve_input(self, ctx: Any) -> Any:
         inputs = types.Object()
         inputs.str("reason", label="Reason of your decision on these samples", required=True)
-        return types.Property(inputs)
+        return types.Property(inputs, view=types.PromptView(submit_button_label="Note it"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         try:
@@ -114,6 +117,28 @@ class Skip(operators.Operator):
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         return skip(ctx)
+
+
+class End(operators.Operator):
+    """End the review: the command that opened this App takes last edits in, and stops."""
+
+    @property
+    def config(self) -> operators.OperatorConfig:
+        return _config("end", "End the review", "logout")
+
+    def resolve_input(self, ctx: Any) -> Any:
+        inputs = types.Object()
+        inputs.message("saved", "Every answer is saved already. `curate review` opens the App again.")
+        view = types.PromptView(label="End the review?", submit_button_label="End the review")
+        return types.Property(inputs, view=view)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        ending = os.environ.get(END)
+        if not is_ours(ctx.dataset) or not ending or not Path(ending).parent.is_dir():
+            return _refuse(ctx, "This App was not opened by `curate review`: close it where it was started.")
+        Path(ending).touch()
+        ctx.ops.notify("The review has ended. You can close this page.", variant="success")
+        return {"decisions": [], "refused": []}
 
 
 class Welcome(operators.Operator):
@@ -136,7 +161,7 @@ class Welcome(operators.Operator):
         return {}
 
 
-OPERATORS = [*ANSWER_OPERATORS, Undo, Note, Skip, Welcome]
+OPERATORS = [*ANSWER_OPERATORS, Undo, Note, Skip, End, Welcome]
 
 
 def give_answer(ctx: Any, answer: str, params: dict[str, Any]) -> dict[str, Any]:

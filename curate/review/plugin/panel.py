@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fiftyone import operators
@@ -9,13 +10,18 @@ from fiftyone.operators import types
 
 from curate.files import Problem
 from curate.review.evidence import Page, find_page
-from curate.review.plugin.operators import PANEL, chosen_ids, give_answer, skip, undo_answer
+from curate.review.plugin.operators import PANEL, PLUGIN, chosen_ids, give_answer, skip, undo_answer
 from curate.review.sitting import is_ours, read_rows, sitting_of
+from curate.review.snapshot import INFO
 
 BUTTONS = 9  # one a class; more go into a list
 SIDE = "120px"  # height of a small picture
 IN_A_ROW = 3
-HELP = "Keys, when a sample is open or some are selected: a accept, k keep, 1-9 relabel, d drop, u undo, s skip."
+HELP = (
+    "Keys, when a sample is open or some are selected: **a** accept, **k** keep, **1-9** relabel, **r** relabel from a "
+    "list, **d** drop, **b** bring back, **m** keep this copy and merge the others, **x** not copies, **s** skip, "
+    "**u** undo, **n** note. Thumbs in the grid select: up accepts with **a**, down keeps."
+)
 
 
 class FindingsPanel(operators.Panel):
@@ -66,6 +72,10 @@ class FindingsPanel(operators.Panel):
         skip(ctx)
         self._after(ctx)
 
+    def end(self, ctx: Any) -> None:
+        """Ask whether the review is to end."""
+        ctx.prompt(f"{PLUGIN}/end")
+
     def render(self, ctx: Any) -> Any:
         panel = types.Object()
         try:
@@ -96,10 +106,13 @@ def _page(ctx: Any) -> Page:
     sitting = sitting_of(ctx.dataset)
     chosen = chosen_ids(ctx)
     rows = read_rows(ctx.dataset, "id", chosen[:1])
-    return find_page(sitting, rows[0].sample_id if rows else "", len(chosen))
+    page = find_page(sitting, rows[0].sample_id if rows else "", len(chosen))
+    return replace(page, notice=(ctx.dataset.info.get(INFO) or {}).get("notice", ""))
 
 
 def _write_page(panel: Any, page: Page, actions: FindingsPanel) -> None:
+    if page.notice:
+        panel.md(page.notice, name="notice")
     panel.md(page.head, name="head")
     if page.findings:
         panel.md(page.findings, name="found")
@@ -110,6 +123,7 @@ def _write_page(panel: Any, page: Page, actions: FindingsPanel) -> None:
             _write_pictures(panel, page)
     panel.md(page.definitions, name="definitions")
     panel.md(f"{page.progress}\n\n{HELP}", name="progress")
+    panel.btn("end", label="End the review", icon="logout", on_click=actions.end, variant="outlined")
 
 
 def _write_buttons(panel: Any, page: Page, actions: FindingsPanel) -> None:

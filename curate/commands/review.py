@@ -1,0 +1,105 @@
+"""review: findings to decisions, in the FiftyOne App or on an offline page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curate.commands.arguments import Dataset, Json
+from curate.commands.show import counted, print_json, say, warn
+from curate.dataset import open_dataset
+from curate.files import Problem
+
+
+def review(
+    dataset: Dataset = Path("."),
+    issue: Annotated[str, typer.Option(help="Only this issue: label_error, near_duplicate, ...")] = "",
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many, worst first; 0 for all.")] = None,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Label the images that have no label.")] = False,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="MODEL MODEL", help="The images on which two models differ.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option(help="Who reviews; default: the user's name.")] = "",
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 5151.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
+    pull: Annotated[bool, typer.Option("--pull", help="Only bring the App's edits back as decisions.")] = False,
+    close: Annotated[bool, typer.Option("--close", help="End this dataset's reviews, wherever they run.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Write one offline page for somebody without Python.")] = False,
+    to: Annotated[Path | None, typer.Option(help="With --html: where; default: reports/review.html.")] = None,
+    json: Json = False,
+) -> None:
+    """Answer the suspects in the FiftyOne App; each answer is a decision at once. Ctrl-C ends it.
+
+    With --html nothing is opened: the page asks the same, and its answers come back with `curate decide --from FILE`.
+    """
+    _expect_one_of(**{"--issue": bool(issue), "--unlabelled": unlabelled, "--compare": bool(compare)})
+    _expect_one_of(**{"--pull": pull, "--close": close, "--html": html, "--compare": bool(compare)})
+    issue = "unlabelled" if unlabelled else issue
+    if html:
+        write_page(dataset, to, issue, limit, reviewer, json)
+        return
+    if to:
+        raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
+    from curate.commands.curation import print_decisions
+    from curate.review import close_review
+    from curate.review import review as review_dataset
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    spec = read_spec(folder)
+    if close:
+        print_decisions(close_review(folder, spec), json, "Closed. No edit was left to take in.")
+        return
+    opening = find_opening(folder, spec, issue, limit or 0, compare)
+    made = (
+        review_dataset(folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None, opening=opening)
+        if opening
+        else []
+    )
+    print_decisions(made, json, "No new decision.")
+
+
+def find_opening(folder: Any, spec: Any, issue: str, limit: int, compare: tuple[str, str] | None) -> Any:
+    """Return what the App opens on; None when two models agree on every test image."""
+    from curate.review import Opening
+
+    if not compare:
+        return Opening(issue, limit)
+    from train.compare import compare_models
+
+    found = compare_models(folder, spec, *compare)
+    warn(f"{compare[0]} and {compare[1]} differ on {counted(len(found['flips']), 'test image')}. {found['verdict']}")
+    return Opening(models=compare, flips=found["flips"]) if found["flips"] else None
+
+
+def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
+    """Write the offline page of a review, and say what to do with it."""
+    from curate.commands.review_page import LIMIT, write_review_page
+    from curate.findings import open_findings
+    from curate.spec import read_spec
+
+    folder = open_dataset(dataset)
+    page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)
+    if json:
+        print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
+    elif not page.path:
+        say("Nothing is open that can be judged by eye, so no page was written.")
+    else:
+        more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
+        say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
+        say(
+            f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl"
+        )
+    if not json and (unseen := int((open_findings(folder)["issue"] == "unreadable").sum())):
+        say(
+            f"{counted(unseen, 'file')} cannot be read as an image, so no page shows them: "
+            f"curate findings {dataset} --issue unreadable"
+        )
+
+
+def _expect_one_of(**given: bool) -> None:
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise Problem(f"Expected one of {', '.join(given)}, found {' and '.join(named)}. Run them one after the other.")
