@@ -42,7 +42,7 @@ class Check:
 def diagnose(folder: Path | None = None) -> list[Check]:
     """Return every check of this machine, in reading order; ``folder`` (default: here) is where disk is needed."""
     where = folder or Path.cwd()
-    checks = (check_python, check_packages, check_torch, check_fiftyone, check_mongod, check_browser)
+    checks = (check_python, check_packages, check_torch, check_fiftyone, check_mongod, check_browser, check_reviews)
     # Threads, because most of the time goes by waiting for the programs that the checks start.
     with ThreadPoolExecutor(len(checks)) as pool:
         answers = [pool.submit(check) for check in checks]
@@ -123,6 +123,16 @@ def check_browser() -> Check:
     browser = find_browser()
     fix = "Install Chromium (Debian: `apt-get install chromium`), or set CURATE_BROWSER to the path of a browser."
     return _answer("browser", browser is not None, str(browser or "none"), fix)
+
+
+def check_reviews() -> Check:
+    """Did reviews that were killed, or whose folder is gone, leave something behind?"""
+    from curate.review.leftovers import find_leftovers
+
+    left = find_leftovers()
+    more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+    fix = "Run `curate doctor --clean`; mount the disk first if a folder is only out of reach."
+    return _answer("reviews", not left, "; ".join(left[:3]) + more if left else "nothing is left behind", fix)
 
 
 def check_disk(folder: Path) -> Check:

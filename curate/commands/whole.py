@@ -104,12 +104,23 @@ def report(dataset: Dataset = Path("."), json: Json = False) -> None:
         say(f"Report: {path}")
 
 
-def doctor(json: Json = False) -> None:
-    """Check what specurate needs of this machine; exit code 1 when something is missing."""
+def doctor(
+    clean: Annotated[bool, typer.Option("--clean", help="First remove what reviews left behind.")] = False,
+    json: Json = False,
+) -> None:
+    """Check what specurate needs of this machine; exit code 1 when something is missing.
+
+    --clean removes FiftyOne's copies of dataset folders that are gone, and what killed reviews left; no image, no log.
+    """
     from dataclasses import asdict
 
     from curate.doctor import diagnose
 
+    if clean:
+        from curate.review.leftovers import clean_leftovers
+
+        for one in clean_leftovers():
+            warn(f"Removed {one}.")
     checks = diagnose()
     passed = all(check.ok for check in checks)
     if json:

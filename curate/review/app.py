@@ -8,6 +8,7 @@ import signal
 import threading
 import webbrowser
 from collections.abc import Iterator
+from pathlib import Path
 
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
@@ -17,6 +18,7 @@ from curate.findings import open_findings
 from curate.progress import counting
 from curate.review.desk import TOOL
 from curate.review.environment import load_fiftyone, revive_database
+from curate.review.leftovers import note_review
 from curate.review.opening import EVERYTHING, Opening, find_address
 from curate.review.plugins import link_plugin, unlink_plugin
 from curate.review.pull import Notify, pull_review, tell
@@ -133,16 +135,21 @@ def open_app(
     name = review_name(dataset)
     view = load_fiftyone().load_dataset(name)
     url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
-    try:
-        link_plugin()
-    except Problem as problem:  # labels and tags can be edited without it
-        notify(str(problem))
+    note_review(name, dataset.path, _link_plugin(notify))
     mark(view, reviewer=actor)
     running = Running(name, str(dataset.path.resolve()), actor, port, url, os.getpid())
     os.environ.update({REVIEWER: actor, END: str(running.end)})  # for the server, which is a process of its own
     app = App(dataset, AppServer(port, address), running).__enter__()
     _show(url, browser, notify, "is at")
     return app
+
+
+def _link_plugin(notify: Notify) -> Path | None:
+    try:
+        return link_plugin()
+    except Problem as problem:  # labels and tags can be edited without it
+        notify(str(problem))
+        return None
 
 
 def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> list[Decision]:

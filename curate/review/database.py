@@ -44,13 +44,13 @@ def running_database(folder: Path) -> Iterator[str]:
         When ``folder`` cannot be written, there is no mongod, or it does not start.
     """
     with _users_file(folder).open("a") as users:
-        with _locked(folder):
+        with locked(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
             uri = _running(folder) or _start(folder)
         try:
             yield uri
         finally:
-            with _locked(folder):
+            with locked(folder):
                 if _is_last(users):
                     _stop(folder, uri)
 
@@ -65,7 +65,7 @@ def revive_database(folder: Path, uri: str) -> bool:
     """
     if _listens(uri):
         return False
-    with _locked(folder):
+    with locked(folder):
         if not _listens(uri):  # nobody else has started it meanwhile
             _start(folder, _port(uri))
     return True
@@ -104,7 +104,7 @@ def _users_file(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Starting and stopping exclude each other; using the database goes on meanwhile."""
     with (folder / "specurate-lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -32,7 +32,7 @@ def script(path: Path, text: str) -> Path:
 
 def test_every_check_passes_where_the_tests_run(program: Path, tmp_path: Path) -> None:
     checks = doctor.diagnose(tmp_path)
-    names = ["Python", "packages", "torch", "FiftyOne", "mongod", "browser", "free disk"]
+    names = ["Python", "packages", "torch", "FiftyOne", "mongod", "browser", "reviews", "free disk"]
     assert [check.name for check in checks] == names
     assert [check for check in checks if not check.ok] == []
     assert all(check.found and not check.fix for check in checks)
