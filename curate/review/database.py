@@ -153,7 +153,8 @@ def _start(folder: Path, port: int = 0) -> str:
         [*command, "--port", str(port), "--nounixsocket"], stdout=subprocess.DEVNULL, start_new_session=True
     )
     # A write is on the disk before it is acknowledged: one lost by a crash would look like an edit back to the old.
-    uri = f"mongodb://127.0.0.1:{port}/?journal=true"
+    # One that died is started again within seconds: shorter than who waits for it does.
+    uri = f"mongodb://127.0.0.1:{port}/?journal=true&serverSelectionTimeoutMS=15000"
     _wait_for_answer(process, uri, log)
     write_json(folder / "specurate-address.json", {"uri": uri})
     return uri

@@ -23,6 +23,7 @@ from curate.review.environment import load_fiftyone
 from curate.review.evidence import Gallery
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
+from curate.review.running import running_reviews
 from curate.review.snapshot import INFO, journal_rows, mark, read_snapshot, writing
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
@@ -111,7 +112,7 @@ class Sitting:
                 return []  # pushed by another folder's cache: the next push starts anew
             told: list[str] = []
             spec = self.answering.evidence.spec
-            taken = take_edits_in(self.dataset, spec, view, snapshot, reviewer_of(view), told.append)
+            taken = take_edits_in(self.dataset, spec, view, snapshot, editor_of(view), told.append)
             self._token = ""
             if told:
                 mark(view, notice=" ".join(told[:3]))
@@ -187,6 +188,12 @@ def is_ours(view: Any) -> bool:
 def reviewer_of(view: Any) -> str:
     """Return who answers: the reviewer of this App, else whoever opened the dataset last, else the login name."""
     return os.environ.get(REVIEWER) or (view.info.get(INFO) or {}).get("reviewer") or current_user()
+
+
+def editor_of(view: Any) -> str:
+    """Return who edits in FiftyOne's own editor, which does not say: with several at work, it is one of them."""
+    at_work = {one.reviewer for one in running_reviews() if one.name == view.name}
+    return " or ".join(sorted(at_work | {reviewer_of(view)}))
 
 
 def read_rows(view: Any, field: str, values: Sequence[str]) -> list[Row]:

@@ -1,14 +1,13 @@
-"""The running App: a browser sees the suspects, its server takes an edit, and Ctrl-C brings the edit home."""
+"""The running App: a browser sees the suspects, edits are logged as they are made, and it is ended from elsewhere."""
 
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from curate.scan import Scan
 from curate.spec import Spec
 from curate.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import DRAWN, free_port, open_grid, running_browser
+from tests.conftest import curate
 
 REVIEW = """
 import sys
@@ -83,6 +83,13 @@ def wait_for_app(process: subprocess.Popen[str], origin: str) -> None:
     raise AssertionError(f"the App did not answer within {PATIENCE} seconds")
 
 
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, f"it was not so within {PATIENCE} seconds"
+        time.sleep(0.1)
+
+
 def ask(method: str, url: str, content: Any, **headers: str) -> Any:
     request = urllib.request.Request(url, json.dumps(content).encode(), headers, method=method)
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -114,7 +121,11 @@ def test_review_from_grid_to_log(reviewed: Reviewed) -> None:
     edit_in_app(view, reviewed.origin, reviewed.suspects[0], "square")
     tag_in_app(view, reviewed.origin, reviewed.suspects[1], "keep")
     tag_in_app(view, reviewed.origin, reviewed.others[0], "drop")
-    reviewed.process.send_signal(signal.SIGINT)
+    wait_for(lambda: len(read_decisions(reviewed.dataset.decisions)) == 3)  # while the App is open
+    again = curate("review", reviewed.dataset.path, "--no-browser", "--reviewer", "carol")
+    assert f"is open already, at {reviewed.origin}/datasets/" in again.stderr
+    closed = curate("review", reviewed.dataset.path, "--close")
+    assert "carol" in closed.stderr and "has ended" in closed.stderr
     printed, _ = reviewed.process.communicate(timeout=PATIENCE)
     assert (reviewed.process.returncode, printed.strip()) == (0, "3")
     decisions = read_decisions(reviewed.dataset.decisions)

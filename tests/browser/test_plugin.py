@@ -1,13 +1,15 @@
-"""The plugin in the running App: a whole sitting by key and button, and an App killed in the middle of one."""
+"""The plugin in the running App: a whole sitting by key and button, and one in which everything is killed once."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,24 +21,25 @@ import psutil
 import pytest
 
 from curate.build import build_version
-from curate.dataset import DatasetFolder
+from curate.dataset import DatasetFolder, open_dataset
 from curate.decisions import read_decisions
+from curate.init import Start, init_dataset
+from curate.review.database import database_folder
 from curate.review.environment import load_fiftyone
 from curate.review.snapshot import review_name
-from curate.scan import Scan
-from curate.spec import Spec
+from curate.scan import read_scan, scan_dataset
+from curate.spec import Spec, read_spec
 from tests.browser.shoot import DRAWN, LOOKER, free_port, open_grid, running_browser
-from tests.browser.test_app import PATIENCE, REVIEW, wait_for_app
+from tests.browser.test_app import PATIENCE, wait_for_app
 from tests.conftest import write_findings, write_groups
 
 PLUGIN = "@specurate/review"
-CALLS = 40
-BEFORE_THE_KILL = 12
+CALLS = 200
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sitting:
-    """A review in another process: `discs` look like squares, `copies` are one picture twice."""
+    """A review in another process: `discs` look like squares, `copies` are one picture twice, `bare` have no label."""
 
     process: subprocess.Popen[str]
     dataset: DatasetFolder
@@ -44,40 +47,76 @@ class Sitting:
     origin: str
     discs: list[str]
     copies: list[str]
+    bare: list[str]
 
     @property
     def name(self) -> str:
         return review_name(self.dataset)
 
+    @property
+    def server(self) -> psutil.Process:
+        """The process that serves the App now."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if child.cmdline()[1:2] == ["main.py"])
+
 
 @pytest.fixture
-def sitting(grouped: tuple[DatasetFolder, Spec, Scan]) -> Iterator[Sitting]:
-    dataset, spec, scan = grouped
-    discs, squares = (
-        list(scan.samples.loc[scan.samples["given_label"] == label, "sample_id"]) for label in ("disc", "square")
-    )
-    copies = squares[:2]
-    write_groups(dataset, scan, dict.fromkeys(copies, copies[0]))
+def sitting(shapes: Path, tmp_path: Path) -> Iterator[Sitting]:
+    dataset, spec = write_dataset(shapes, tmp_path)
+    samples = read_scan(dataset).samples.sort_values("path")
+    discs = list(samples.loc[samples["given_label"] == "disc", "sample_id"])
+    copies = list(samples.loc[samples["given_label"] == "square", "sample_id"])[:2]
+    bare = list(samples.loc[samples["given_label"] == "", "sample_id"])
+    write_groups(dataset, read_scan(dataset), dict.fromkeys(copies, copies[0]))
     found = {"issue": "label_error", "suggested_action": "relabel", "suggested_label": "square"}
     rows: list[dict[str, object]] = [
         {**found, "sample_id": one, "score": 0.01 + place / 100, "evidence": f"square corners {place}"}
         for place, one in enumerate(discs)
     ]
     rows += [{"sample_id": one, "issue": "near_duplicate", "suggested_action": "merge"} for one in copies]
+    rows += [
+        {"sample_id": one, "issue": "unlabelled", "score": 0.1 + place / 100, "evidence": f"nobody said {place}"}
+        for place, one in enumerate(bare)
+    ]
     write_findings(dataset, *rows)
-    port = free_port()
-    command = [sys.executable, "-c", REVIEW, str(dataset.path), str(port)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True)
+    process, origin = start_review(dataset)
+    open_sitting = Sitting(process, dataset, spec, origin, discs, copies, bare)
     try:
-        wait_for_app(process, f"http://127.0.0.1:{port}")
-        yield Sitting(process, dataset, spec, f"http://127.0.0.1:{port}", discs, copies)
+        yield open_sitting
     finally:
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                if "mongod" not in child.name():
-                    child.kill()
+        kill_review(open_sitting.process)
+
+
+def write_dataset(shapes: Path, folder: Path) -> tuple[DatasetFolder, Spec]:
+    """12 discs and 12 squares, the last five squares without a label."""
+    images = folder / "images"
+    shutil.copytree(shapes, images)
+    rows = [f"{label}/{place:03d}.jpg" for label in ("disc", "square") for place in range(12)]
+    labelled = [f"{path},{path.split('/')[0] if path < 'square/007' else ''}" for path in rows]
+    (images / "labels.csv").write_text("\n".join(["path,label", *labelled]))
+    init_dataset(folder / "set", images / "labels.csv", Start(classes=("disc", "square")))
+    dataset = open_dataset(folder / "set")
+    scan_dataset(dataset, read_spec(dataset))
+    return dataset, read_spec(dataset)
+
+
+def start_review(dataset: DatasetFolder) -> tuple[subprocess.Popen[str], str]:
+    """Type `curate review` and return its process and the address of its App, which answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "curate.commands.main", "review", str(dataset.path), "--no-browser", "--json"]
+    command += ["--port", str(port), "--reviewer", "carol"]
+    # The address of the tests' own database would pass for a server that the user runs and looks after.
+    own = {name: value for name, value in os.environ.items() if name != "FIFTYONE_DATABASE_URI"}
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], env=own, stdout=subprocess.PIPE, text=True)
+    wait_for_app(process, f"http://127.0.0.1:{port}")
+    return process, f"http://127.0.0.1:{port}"
+
+
+def kill_review(process: subprocess.Popen[str]) -> None:
+    """Let nothing of a failed test run on: its server ends with it, its database serves the other tests."""
+    if process.poll() is None:
         process.kill()
-        process.communicate()
+    process.communicate()
 
 
 def said(dataset: DatasetFolder) -> list[tuple[str, str, str]]:
@@ -106,7 +145,7 @@ def run_in_app(page: Any, operator: str, **params: Any) -> None:
 
 
 def test_a_sitting_from_first_look_to_version(sitting: Sitting) -> None:
-    discs, copies = sitting.discs, sitting.copies
+    discs, copies, bare = sitting.discs, sitting.copies, sitting.bare
     with running_browser() as browser:
         page = open_view(browser, sitting, "suspects")
         assert page.locator(DRAWN).count() == len(discs)
@@ -119,31 +158,54 @@ def test_a_sitting_from_first_look_to_version(sitting: Sitting) -> None:
         wait_for_sample(page, "square corners 2")
         wait_for_answer(page, lambda: page.keyboard.press("2"))
         wait_for_sample(page, "square corners 3")
-        assert said(sitting.dataset) == [
-            (discs[0], "relabel", "square"),
-            (discs[1], "keep", "disc"),
-            (discs[2], "relabel", "square"),
-        ]
-        run_in_app(page, "@voxel51/operators/close_sample")
-        page.locator("#modal.modalon").wait_for(state="hidden")
+        first = [(discs[0], "relabel", "square"), (discs[1], "keep", "disc"), (discs[2], "relabel", "square")]
+        assert said(sitting.dataset) == first
+        close_sample(page)
         answer_a_batch(page, sitting, discs[2:12])
-        assert len(said(sitting.dataset)) == 3 + 9  # one of the ten was answered already
+        batch = [(one, "relabel", "square") for one in discs[3:12]]  # one of the ten was answered already
+        assert sorted(said(sitting.dataset)[3:]) == sorted(batch)
+        select(page, ids_of(sitting, discs[:1]))
+        page.get_by_text("last said by carol").first.wait_for()
+        wait_for_answer(page, lambda: page.keyboard.press("d"))
+        assert said(sitting.dataset)[-1] == (discs[0], "drop", "")
         wait_for_answer(page, lambda: page.keyboard.press("u"))
-        assert len(said(sitting.dataset)) == 3
+        assert sorted(said(sitting.dataset)[3:]) == sorted(batch)
         page.close()
         page = open_view(browser, sitting, "near-duplicate")
         page.get_by_text("Open a sample or select some").wait_for()
         select(page, ids_of(sitting, copies[:1]))
         page.get_by_text("Its group of copies").wait_for()
-        wait_for_answer(page, page.get_by_role("button", name="Keep this copy").click)
-    sitting.process.send_signal(signal.SIGINT)
+        wait_for_answer(page, lambda: page.keyboard.press("m"))
+        assert said(sitting.dataset)[12:] == [(copies[1], "merge", copies[0])]
+        page.close()
+        page = open_view(browser, sitting, "unlabelled")
+        open_first(page)
+        for place in range(5):
+            wait_for_sample(page, f"nobody said {place}")
+            wait_for_answer(page, lambda: page.keyboard.press("2"))
+        page.get_by_text("Nothing else in this view").wait_for()
+        end_review(page)
     printed, _ = sitting.process.communicate(timeout=PATIENCE)
-    assert (sitting.process.returncode, printed.strip()) == (0, "4")
-    stays, goes = copies if said(sitting.dataset)[-1][2] == copies[0] else copies[::-1]
-    assert said(sitting.dataset)[3:] == [(goes, "merge", stays)]
+    assert sitting.process.returncode == 0
+    assert said(sitting.dataset)[13:] == [(one, "relabel", "square") for one in bare]
+    decided = [(one["sample_id"], one["action"], one["label"]) for one in json.loads(printed)["decisions"]]
+    assert decided == said(sitting.dataset)
     manifest = build_version(sitting.dataset, sitting.spec).manifest.set_index("sample_id")
-    assert goes not in manifest.index and len(manifest) == 23
-    assert manifest.loc[discs[:4], "label"].tolist() == ["square", "disc", "square", "disc"]
+    assert copies[1] not in manifest.index and len(manifest) == 23
+    assert set(manifest.index[manifest["label"] == "disc"]) == {discs[1]}
+
+
+def close_sample(page: Any) -> None:
+    run_in_app(page, "@voxel51/operators/close_sample")
+    page.locator("#modal.modalon").wait_for(state="hidden")
+
+
+def end_review(page: Any) -> None:
+    """Press the panel's button, and the one of the question that it asks."""
+    page.locator("#modal").get_by_role("button", name="End the review").click()
+    page.get_by_text("Every answer is saved already").wait_for()
+    page.get_by_role("button", name="End the review").last.click()
+    page.get_by_text("The review has ended").wait_for()
 
 
 def open_view(browser: Any, sitting: Sitting, view: str) -> Any:
@@ -159,7 +221,7 @@ def open_first(page: Any) -> None:
     page.get_by_text("Open a sample or select some").wait_for()
     page.wait_for_timeout(1_000)  # milliseconds: the grid is laid out anew
     box = page.locator(LOOKER).first.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8)
 
 
 def answer_a_batch(page: Any, sitting: Sitting, sample_ids: list[str]) -> None:
@@ -180,35 +242,72 @@ def ids_of(sitting: Sitting, sample_ids: list[str]) -> list[str]:
     return [by_sample[one] for one in sample_ids]
 
 
-def test_what_was_acknowledged_survives_a_kill_and_is_there_once(sitting: Sitting) -> None:
+def test_what_was_acknowledged_survives_each_kill_and_is_there_once(sitting: Sitting) -> None:
+    """The App's server, the database and the review itself are killed in the middle of 200 answers."""
     requests = scripted_answers(sitting)
     acknowledged: list[str] = []
-    server = next(
-        child
-        for child in psutil.Process(sitting.process.pid).children(recursive=True)
-        if child.cmdline()[1:2] == ["main.py"]
-    )
-    for request in requests:
-        if len(acknowledged) == BEFORE_THE_KILL:
-            threading.Timer(0.05, server.kill).start()  # while requests go on
+    killed: list[str] = []
+    for place, request in enumerate(requests):
+        if place in KILLS:
+            threading.Timer(0.05, lambda kill: killed.append(kill(sitting)), [KILLS[place]]).start()  # meanwhile
+        acknowledged += answer_until_acknowledged(sitting, request)
+    assert killed == ["python", "mongod", "python"]
+    kept = [one.id for one in read_decisions(sitting.dataset.decisions)]
+    assert set(acknowledged) <= set(kept) and len(kept) == len(set(kept)) == CALLS
+    assert CALLS - len(acknowledged) <= len(KILLS)  # written, and killed before it could be said
+    decided = [(one.label, one.sample_id) for one in read_decisions(sitting.dataset.decisions)]
+    assert decided == [(one["params"]["label"], one["sample_id"]) for one in requests]
+    shown = load_fiftyone().load_dataset(sitting.name).values(["sample_id", "label.label"])
+    assert dict(zip(*shown, strict=True)).items() >= {sample: label for label, sample in decided}.items()
+    sitting.process.send_signal(signal.SIGINT)
+    sitting.process.communicate(timeout=PATIENCE)
+    assert sitting.process.returncode == 0 and len(read_decisions(sitting.dataset.decisions)) == CALLS
+
+
+def kill_server(sitting: Sitting) -> str:
+    return kill(sitting.server)
+
+
+def kill_database(sitting: Sitting) -> str:
+    folder = str(database_folder().resolve())
+    return kill(next(one for one in psutil.process_iter() if folder in one.cmdline()))
+
+
+def kill_whole_review(sitting: Sitting) -> str:
+    return kill(psutil.Process(sitting.process.pid))
+
+
+def kill(process: psutil.Process) -> str:
+    """Kill ``process`` by SIGKILL and return the program's name, without a version."""
+    name = Path(process.exe()).name.rstrip("0123456789.")
+    process.kill()
+    return name
+
+
+KILLS: dict[int, Callable[[Sitting], str]] = {50: kill_server, 100: kill_database, 150: kill_whole_review}
+
+
+def answer_until_acknowledged(sitting: Sitting, request: dict[str, Any]) -> list[str]:
+    """Ask again what was not answered, as a reviewer would; type `curate review` again when it is gone."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
-            acknowledged += [one["id"] for one in post(sitting.origin, request)["result"]["decisions"]]
+            answer = post(sitting.origin, request)
+            if not answer.get("error") and not answer["result"]["refused"]:
+                return [one["id"] for one in answer["result"]["decisions"]]
         except (OSError, HTTPException, ValueError):
-            break
-    kept = {one.id for one in read_decisions(sitting.dataset.decisions)}
-    assert BEFORE_THE_KILL <= len(acknowledged) < CALLS and set(acknowledged) <= kept
-    assert len(kept) - len(acknowledged) in (0, 1)  # the one that was under way
-    for request in requests[len(acknowledged) :]:
-        run_here(request)
-    expected = [(one["params"]["label"], one["sample_id"]) for one in requests]
-    decided = read_decisions(sitting.dataset.decisions)
-    assert [(one.label, one.sample_id) for one in decided] == expected
+            pass
+        if sitting.process.poll() is not None:
+            sitting.process.communicate()
+            sitting.process, sitting.origin = start_review(sitting.dataset)
+        time.sleep(0.2)
+    raise AssertionError(f"no answer within {PATIENCE} seconds")
 
 
 def scripted_answers(sitting: Sitting) -> list[dict[str, Any]]:
-    """40 requests: each disc becomes a square, then a disc again, and so on."""
+    """200 requests: each disc becomes a square, then a disc again, and so on."""
     ids = dict(zip(sitting.discs, ids_of(sitting, sitting.discs), strict=True))
-    rounds = [(label, one) for label in ("square", "disc", "square", "disc") for one in sitting.discs][:CALLS]
+    rounds = [(("square", "disc")[turn % 2], one) for turn in range(CALLS) for one in sitting.discs][:CALLS]
     uri = f"{PLUGIN}/relabel"
     return [
         {
@@ -228,12 +327,3 @@ def post(origin: str, content: dict[str, Any]) -> Any:
     request = urllib.request.Request(f"{origin}/operators/execute", json.dumps(content).encode(), headers)
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
-
-
-def run_here(request: dict[str, Any]) -> None:
-    """Run the operator in this process, on the same database: what a new App would do."""
-    load_fiftyone()
-    from fiftyone.operators.executor import execute_or_delegate_operator
-
-    done = asyncio.run(execute_or_delegate_operator(request["operator_uri"], request)).to_json()
-    assert not done["error"], done["error"]
