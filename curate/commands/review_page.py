@@ -16,6 +16,7 @@ import pandas as pd
 from curate.audit import DETECTORS
 from curate.commands.issues import ORDER
 from curate.commands.report import compact_thumbnails
+from curate.conflicts import CONFLICT
 from curate.dataset import DatasetFolder
 from curate.decide import current_rows, find_keepers
 from curate.decisions import Decision, fold_decisions, read_decisions
@@ -35,7 +36,7 @@ NEIGHBOURS = 5
 MOST_SAMPLES = 60_000  # above, looking for neighbours is not cheap any more
 COPIES = ("near_duplicate",)  # answered as a group
 WITH_COPIES = ("label_conflict", "leakage")  # answered alone, shown beside their copies
-WITH_NEIGHBOURS = ("label_error", "unlabelled", "outlier", "off_topic")
+WITH_NEIGHBOURS = ("label_error", "unlabelled", "outlier", "off_topic", CONFLICT)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def collect_cards(
     """
     scan = read_scan(dataset)
     findings, decisions = read_findings(dataset), read_decisions(dataset.decisions)
-    known = sorted({*DETECTORS, *findings["issue"]})
+    known = sorted({*DETECTORS, CONFLICT, *findings["issue"]})
     if issue and issue not in known:
         raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     waiting = open_findings(dataset, findings)
