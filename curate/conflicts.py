@@ -198,6 +198,7 @@ def _find_closers(events: Sequence[Decision], said: Sequence[int], first: int, s
         if place <= second or second in unknown or one.tool == POLICY:
             continue
         is_anew = one.finding == CONFLICT or _is_same_question(events[second], one)
+        is_anew |= takes_out(events[first]) and takes_out(one)  # or agrees after all
         if first not in unknown:  # knows both: to take the sample out, or back in, answers whether it stays
             is_anew |= _is_same_question(events[first], one) or takes_out(events[first])
             is_anew |= takes_out(events[second]) and takes_out(one)
@@ -218,12 +219,17 @@ def _settle(
             if found[-1] in counting and is_same_outcome(events[second], events[found[-1]]):
                 let_in.append(second)
             continue
-        words = [one for one in live if _bears_on(events[one], events[second])]
+        words = [one for one in live if _bears_on(events[one], events[second]) and _are_apart(events, one, second)]
         if not words or is_same_outcome(events[words[-1]], events[second]):  # nobody says otherwise any more
             let_in.append(second)
         elif takes_out(events[words[-1]]) or not is_out:  # while a sample is left out, nobody asks for its label
             conflicts.append((words[-1], second))
     return let_in, conflicts
+
+
+def _are_apart(events: Sequence[Decision], one: int, other: int) -> bool:
+    """Return whether the later of two people had not seen what the earlier said; else it was overruled knowingly."""
+    return events[one].actor != events[other].actor and min(one, other) in _unknown(events, max(one, other))
 
 
 def _people(events: Sequence[Decision], places: Sequence[int]) -> list[int]:

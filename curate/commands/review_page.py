@@ -217,7 +217,8 @@ def _pixels(desk: _Desk, sample_id: str) -> int:
 def _add_context(cards: list[dict[str, Any]], dataset: DatasetFolder, spec: Spec, desk: _Desk) -> None:
     """Give each card the small pictures that help to judge it: its copies, or what is most like it."""
     left = desk.samples[~desk.samples["sample_id"].isin(desk.gone)]
-    alone = [card for card in cards if card["issue"] in WITH_NEIGHBOURS]
+    # A conflict may be about a sample that is left out: it stands among no others.
+    alone = [card for card in cards if card["issue"] in WITH_NEIGHBOURS and card["members"][0]["id"] not in desk.gone]
     near = _neighbours(dataset, spec, left, [card["members"][0]["id"] for card in alone]) if alone else {}
     for card in cards:
         own = card["members"][0]["id"]
