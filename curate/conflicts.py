@@ -7,6 +7,7 @@ these rules: the log, the App and the offline page all ask here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,11 +57,10 @@ def standing_decisions(events: Sequence[Decision]) -> list[Decision]:
 
     What an `undo` took back counts as never said, and what contests another person's word not before that is settled.
     """
-    places: dict[str, list[int]] = {}
-    for place, one in enumerate(events):
-        places.setdefault(one.sample_id, []).append(place)
-    counting = [own[place] for own in places.values() for place in _weigh([events[one] for one in own])[0]]
-    return [events[place] for place in sorted(counting)]
+    doubtful = _doubtful(events)
+    counting = {id(one) for own in doubtful.values() for one in weigh_sample(own).counting}
+    said = said_decisions(events)
+    return [one for one in said if one.sample_id not in doubtful or id(one) in counting] if doubtful else said
 
 
 def said_decisions(events: Iterable[Decision]) -> list[Decision]:
@@ -79,12 +79,9 @@ def weigh_sample(events: Sequence[Decision]) -> Weighed:
     )
 
 
-def find_conflicts(events: Iterable[Decision], paths: Mapping[str, str]) -> pd.DataFrame:
+def find_conflicts(events: Sequence[Decision], paths: Mapping[str, str]) -> pd.DataFrame:
     """Return the open conflicts as rows of ``tables.FINDINGS``, one a sample; only of samples that ``paths`` names."""
-    by_sample: dict[str, list[Decision]] = {}
-    for one in events:
-        by_sample.setdefault(one.sample_id, []).append(one)
-    weighed = {sample_id: weigh_sample(own).conflicts for sample_id, own in sorted(by_sample.items())}
+    weighed = {sample_id: weigh_sample(own).conflicts for sample_id, own in sorted(_doubtful(events).items())}
     rows = [conflict_row(one, pairs, paths) for one, pairs in weighed.items() if pairs and one in paths]
     return shaped(pd.DataFrame(rows), FINDINGS) if rows else empty(FINDINGS)
 
@@ -143,6 +140,20 @@ def is_same_outcome(one: Decision, other: Decision) -> bool:
 def tell_word(decision: Decision, paths: Mapping[str, str]) -> str:
     """Return what was said: the action, and the class or the path of the copy that stays."""
     return f"{decision.action} {paths.get(decision.label, decision.label)}".strip()
+
+
+def _doubtful(events: Sequence[Decision]) -> dict[str, list[Decision]]:
+    """Return the events on each sample of which somebody had not seen all: few, of a log of many."""
+    doubtful: dict[str, list[Decision]] = {}
+    before: Counter[str] = Counter()
+    for one in events:
+        if one.seen is not None and one.seen < before[one.sample_id]:
+            doubtful[one.sample_id] = []
+        before[one.sample_id] += 1
+    for one in events if doubtful else ():
+        if one.sample_id in doubtful:
+            doubtful[one.sample_id].append(one)
+    return doubtful
 
 
 def _weigh(events: Sequence[Decision]) -> tuple[list[int], list[tuple[int, int]], int | None]:

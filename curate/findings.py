@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from curate.conflicts import CONFLICT, LABEL_ISSUES, find_conflicts, standing_decisions, states_label
+from curate.conflicts import CONFLICT, LABEL_ISSUES, find_conflicts, said_decisions, standing_decisions, states_label
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, decided_pairs, fold_decisions, read_log
 from curate.tables import FINDINGS, read_parquet, read_table, shaped
@@ -34,9 +34,9 @@ def read_scored(dataset: DatasetFolder) -> pd.DataFrame:
 
 def with_conflicts(dataset: DatasetFolder, scored: pd.DataFrame) -> pd.DataFrame:
     """Return ``scored`` with the open conflicts between decisions, which come and go with the log alone."""
-    events = read_log(dataset.decisions)
     samples = dataset.cache / "samples.parquet"
-    if not samples.is_file() or len(standing_decisions(events)) == len(events):
+    events = read_log(dataset.decisions) if samples.is_file() else []
+    if len(standing_decisions(events)) == len(said_decisions(events)):  # nothing is contested
         return scored
     table = read_parquet(samples, columns=["sample_id", "path"])
     conflicts = find_conflicts(events, dict(zip(table["sample_id"], table["path"], strict=True)))
@@ -71,7 +71,7 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
 def _disputed(table: pd.DataFrame, events: list[Decision]) -> set[str]:
     """Return the samples whose decisions are in conflict now: ``table`` may have been read before the last one."""
     asked = dict.fromkeys(table.loc[table["issue"] == CONFLICT, "sample_id"], "")
-    return set(find_conflicts((one for one in events if one.sample_id in asked), asked)["sample_id"])
+    return set(find_conflicts([one for one in events if one.sample_id in asked], asked)["sample_id"])
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

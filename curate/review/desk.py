@@ -67,7 +67,11 @@ class Desk:
         except Problem as problem:
             self.refused[sample_id] = str(problem)
             return
-        for one in list(filter(None, [self._hold_against(one, names_class=answer == "relabel") for one in planned])):
+        held = [self._hold_against(one, names_class=answer == "relabel") for one in planned]
+        is_contested = any(one.sample_id in self.contested for one in planned)
+        for one in filter(None, held):
+            if is_contested and one.seen is None and one.action == "merge":
+                continue  # into a copy that does not stay while it is contested: both would be gone
             self.made.append(one)
             self.events.setdefault(one.sample_id, []).append(one)
             self._weighed.pop(one.sample_id, None)
@@ -272,6 +276,9 @@ def _undrop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[De
 def _keep_this_copy(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
     copies = [copy for copy in _expect_group(desk, sample_id) if copy != sample_id]
     back = _undrop(desk, sample_id, asked, label)
+    if back and desk.shown is not None and not back[0].finding:  # who saw it as open does not know that it is left out
+        row = next((row for row in asked if row.issue == COPIES), None)
+        back = [desk.decide(sample_id, "undrop", row)]
     return back + [desk.decide(copy, "merge", _copies_row(desk, copy), sample_id) for copy in copies]
 
 

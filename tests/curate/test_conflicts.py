@@ -426,6 +426,20 @@ def test_a_conflict_on_whether_a_sample_stays_is_settled_by_any_answer(case: Cas
     assert_app_and_tables_agree(dataset)
 
 
+def test_two_who_choose_different_copies_leave_one(case: Case) -> None:
+    dataset, _, ids, ann, bob = case
+    shown = {one: ["near_duplicate"] for one in ids[4:6]}
+    ann.answer([ids[4]], "keep_this_copy", reviewer="ann", shown=shown)
+    for made in (1, 0):
+        told = bob.answer([ids[5]], "keep_this_copy", reviewer="bob", shown=shown)
+        assert len(told.decisions) == made and "ann said merge disc/" in told.contested[ids[5]]
+        assert [told.states[one].dropped for one in ids[4:6]] == [False, True]
+    assert_app_and_tables_agree(dataset)
+    told = ann.answer([ids[5]], "keep_this_copy", reviewer="ann", shown={ids[5]: [CONFLICT]})
+    assert [told.states[one][1::2] for one in ids[4:6]] == [(True, []), (False, [])]
+    assert_app_and_tables_agree(dataset)
+
+
 def test_the_conflict_itself_may_be_answered_at_once_by_two(case: Case) -> None:
     _, _, ids, ann, bob = case
     disagree(case)
