@@ -222,14 +222,15 @@ def _settle(
     events: Sequence[Decision], counting: Sequence[int], closers: Mapping[int, Sequence[int]]
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Return which contesting decisions count after all, and the pairs that are still in conflict."""
-    let_in, conflicts = [], []
-    live = _people(events, counting)
-    is_out = any(takes_out(events[one]) for one in live)
+    let_in: list[int] = []
+    conflicts = []
+    is_out = any(map(takes_out, _live(events[one] for one in counting)))
     for second, found in closers.items():
         if found:  # whoever settled it speaks for those of the same opinion; the others are superseded
             if found[-1] in counting and is_same_outcome(events[second], events[found[-1]]):
                 let_in.append(second)
             continue
+        live = _people(events, sorted([*counting, *let_in]))
         words = [one for one in live if _bears_on(events[one], events[second]) and _are_apart(events, one, second)]
         if not words or is_same_outcome(events[words[-1]], events[second]):  # nobody says otherwise any more
             let_in.append(second)

@@ -234,6 +234,15 @@ def test_while_a_sample_is_left_out_nobody_asks_for_its_label(branches: Branches
     assert conflicts(path) == [("ann", "bob")]
 
 
+def test_two_who_contest_a_drop_that_was_taken_back_meanwhile(branches: Branches) -> None:
+    branches.on("dave", said("dave", "drop", "", "dark"))
+    branches.on("ann", said("ann", "keep", "cat"))
+    branches.on("carol", said("carol", "relabel", "dog"))
+    branches.on("dave", said("dave", "undrop", "", ""))
+    path = branches.merge("dave", "ann", "carol")
+    assert conflicts(path) == [("ann", "carol")] and fold_sample(read_decisions(path))[:2] == ("cat", False)
+
+
 def test_a_policy_contests_nobody_and_is_contested_by_nobody(branches: Branches) -> None:
     branches.on("ann", said("policy", "drop", "", "dark", tool="policy"), said("ann", "relabel", "dog", ""))
     branches.on("bob", said("bob", "keep", "", "dark"), said("policy", "relabel", "bird", tool="policy"))
