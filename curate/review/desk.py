@@ -115,6 +115,8 @@ class Desk:
             return conflicts
         said = self.said(sample_id)
         answered = {one.finding for one in said}
+        # A merge answers for the sample that stays, too, as in `decided_pairs`.
+        answered |= {one.finding for copy in self.group(sample_id) for one in self.said(copy) if one.label == sample_id}
         answered |= set(LABEL_ISSUES) if any(map(states_label, said)) else set()
         answered |= {COPIES} if len(self.left(sample_id)) < 2 else set()
         rows = [row for row in self.evidence.findings.get(sample_id, ()) if row.issue not in answered]

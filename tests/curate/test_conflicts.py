@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,7 +36,7 @@ from curate.findings import open_findings, read_findings, read_scored
 from curate.init import init_dataset
 from curate.ledger import judge_decisions, tabulate_detectors
 from curate.review.answering import Answering, answer_samples
-from curate.review.desk import Desk
+from curate.review.desk import ANSWERS, Desk
 from curate.scan import Scan, read_scan
 from curate.spec import Spec, read_spec
 from tests.conftest import curate, write_findings, write_groups
@@ -447,6 +448,27 @@ def test_two_who_choose_different_copies_leave_one(case: Case) -> None:
     told = ann.answer([ids[5]], "keep_this_copy", reviewer="ann", shown={ids[5]: [CONFLICT]})
     assert [told.states[one][1::2] for one in ids[4:6]] == [(True, []), (False, [])]
     assert_app_and_tables_agree(dataset)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_three_people_answer_app_and_tables_agree(case: Case, seed: int) -> None:
+    dataset, _, ids, app, _ = case
+    rng = random.Random(seed)
+    views: dict[str, dict[str, list[str]]] = {}
+    for _ in range(14):
+        who, answer = rng.choice(["ann", "bob", "carol"]), rng.choice([*ANSWERS, "undo"])
+        if who not in views or rng.random() < 0.4:  # else they still see what was open some answers ago
+            desk = Desk(app.evidence, read_log(dataset.decisions), who)
+            views[who] = {one: [row.issue for row in desk.open(one)] for one in ids[:6]}
+        label, chosen = rng.choice(["disc", "square"]), rng.sample(ids[:6], rng.choice([1, 1, 2]))
+        if answer == "undo":
+            told = app.undo(who)
+        else:
+            told = app.answer(chosen, answer, label=label, reviewer=who, shown=views[who])  # type: ignore[arg-type]
+        assert_app_and_tables_agree(dataset)
+        assert all(CONFLICT in told.states[one].open_issues for one in told.contested)
+        now = Desk(app.evidence, read_log(dataset.decisions), "").states(told.states)
+        assert told.states == {one: now[one] for one in told.states}
 
 
 def test_the_conflict_itself_may_be_answered_at_once_by_two(case: Case) -> None:
