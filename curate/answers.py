@@ -18,13 +18,23 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from curate.build import resolve_labels
+from curate.conflicts import (
+    CONFLICT,
+    LABEL_ISSUES,
+    POLICY,
+    count_seen,
+    find_last_word,
+    is_same_outcome,
+    said_decisions,
+    standing_decisions,
+    tell_word,
+)
 from curate.dataset import DatasetFolder
-from curate.decisions import Decision, append_composed, fold_decisions, fold_sample
+from curate.decisions import Decision, append_composed, fold_decisions
 from curate.exchange.check import Fault, describe_faults
 from curate.exchange.rows import brief, parse_json, read_text
 from curate.files import Problem
-from curate.findings import LABEL_ISSUES, read_findings, states_label
-from curate.log import read_events
+from curate.findings import read_findings
 from curate.scan import Scan, read_scan
 from curate.spec import Spec
 from curate.tables import read_table
@@ -91,12 +101,14 @@ class Applied:
     """What became of a file: the decisions written, and how many answers said nothing new.
 
     `known` are in the log already, or a later answer of the same reviewer is; `agreed` were answered alike by somebody
-    else; `faults` are the lines that were passed over.
+    else; `contested` of the decisions contradict what somebody else said meanwhile, and do not count until somebody
+    decides; `faults` are the lines that were passed over.
     """
 
     decisions: list[Decision]
     known: int
     agreed: int
+    contested: int
     faults: list[Fault]
 
 
@@ -127,7 +139,8 @@ def apply_answers(dataset: DatasetFolder, spec: Spec, path: Path, skip_bad: bool
     """Write the answers in ``path`` to the decision log: all of them or, when one cannot stand, none.
 
     Applying a file again adds nothing. Of several answers of one reviewer to one finding the latest stands. Where
-    somebody else answered otherwise it is a conflict, and theirs is left as it is; a policy gives way to a person.
+    somebody else answered otherwise, theirs stands: the answer is written, but does not count until somebody who has
+    seen both decides (``curate.conflicts``). A policy gives way to a person.
 
     Parameters
     ----------
@@ -138,29 +151,29 @@ def apply_answers(dataset: DatasetFolder, spec: Spec, path: Path, skip_bad: bool
     ------
     Problem
         When there is no scan or audit, the file cannot be read, or (without ``skip_bad``) a line cannot stand: it is
-        malformed, names an unknown sample or class, answers what is no longer found, or conflicts. Nothing is written.
+        malformed, names an unknown sample or class, answers what is no longer found, or what is no longer as it was
+        shown. Nothing is written.
     """
     answers, faults = read_answers(path)
     scan, findings = read_scan(dataset), read_findings(dataset)
     groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
     results: list[_Desk] = []
 
-    def compose(decisions: list[Decision]) -> list[Decision]:
-        ever = read_events(dataset.decisions, Decision).values()  # also what was taken back: it is no news either
-        desk = _open_desk(scan, findings, spec, decisions)
-        desk.events |= {_event(one) for one in ever}
+    def compose(events: list[Decision]) -> list[Decision]:
+        desk = _open_desk(scan, findings, spec, events)
         desk.groups |= dict(zip(groups["sample_id"], groups["group_id"], strict=True))
         for number, answer in sorted(answers.items(), key=lambda one: (one[1].time, one[0])):
             _judge(answer, f"{path}:{number}", desk)
-        _refuse_lost_copies(desk, decisions)
+        _refuse_lost_copies(desk, events)
         desk.faults[:0] = faults
         if desk.faults and not skip_bad:
             raise Problem(_refusal(path, desk))
         results.append(desk)
         return list(desk.made.values())
 
-    written = append_composed(dataset.decisions, compose)
-    return Applied(written, results[0].known, results[0].agreed, results[0].faults)
+    written, desk = append_composed(dataset.decisions, compose), results[0]
+    contested = sum(one.seen is not None for one in desk.made.values())
+    return Applied(written, desk.known, desk.agreed, contested, desk.faults)
 
 
 @dataclass
@@ -171,8 +184,8 @@ class _Desk:
     samples: set[str]
     findings: dict[tuple[str, str], Any]
     labels: dict[str, str]
-    said: defaultdict[str, list[Decision]]
-    events: set[tuple[str | None, ...]] = field(default_factory=set)
+    events: defaultdict[str, list[Decision]]  # all lines of the log, by sample
+    told: set[tuple[str | None, ...]] = field(default_factory=set)
     groups: dict[str, str] = field(default_factory=dict)
     made: dict[str, Decision] = field(default_factory=dict)  # by the place of its line
     faults: list[Fault] = field(default_factory=list)
@@ -180,17 +193,18 @@ class _Desk:
     agreed: int = 0
 
 
-def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, decisions: list[Decision]) -> _Desk:
-    rows = resolve_labels(scan, fold_decisions(decisions), spec)
-    said: defaultdict[str, list[Decision]] = defaultdict(list)
-    for one in decisions:
-        said[one.sample_id].append(one)
+def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, events: list[Decision]) -> _Desk:
+    rows = resolve_labels(scan, fold_decisions(standing_decisions(events)), spec)
+    by_sample: defaultdict[str, list[Decision]] = defaultdict(list)
+    for one in events:
+        by_sample[one.sample_id].append(one)
     return _Desk(
         classes=spec.class_names,
         samples=set(scan.samples["sample_id"]),
         findings={(row.sample_id, row.issue): row for row in findings[findings["is_issue"]].itertuples()},
         labels=dict(zip(rows["sample_id"], rows["label"], strict=True)),
-        said=said,
+        events=by_sample,
+        told=set(map(_event, events)),  # also what was taken back: it is no news either
     )
 
 
@@ -213,26 +227,31 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
     if fault := _find_fault(answer, place, desk):
         desk.faults.append(fault)
         return
-    said, decision = desk.said[answer.sample_id], _decide(answer, desk)
-    if _event(decision) in desk.events:
+    decision = _decide(answer, desk)
+    earlier = find_last_word(desk.events[answer.sample_id], decision)
+    if _event(decision) in desk.told or _is_older(answer, earlier, desk):
         desk.known += 1
-        return
-    earlier = _earlier_answer(answer, said)
-    if earlier and earlier.tool != "policy" and _is_same_outcome(earlier, decision):
+    elif earlier and earlier.tool != POLICY and is_same_outcome(earlier, decision):
         is_own = earlier.actor == answer.reviewer
         desk.known, desk.agreed = desk.known + is_own, desk.agreed + (not is_own)
-    elif earlier and earlier.actor == answer.reviewer and _said_at(earlier) > answer.time:
-        desk.known += 1  # an older file after a newer one
-    elif conflict := _conflict(answer, earlier, desk):
-        desk.faults.append(Fault("conflict", place, conflict))
+    elif mismatch := _mismatch(answer, earlier, desk):
+        desk.faults.append(Fault("conflict", place, mismatch))
     elif gone := _no_longer(answer, earlier, desk):
         desk.faults.append(Fault("no longer open", place, gone))
     else:
-        desk.made[place] = decision
-        said.append(decision)
-        desk.events.add(_event(decision))
-        if decision.action == "relabel":
-            desk.labels[decision.sample_id] = decision.label
+        _write(decision, earlier, place, desk)
+
+
+def _write(decision: Decision, earlier: Decision | None, place: str, desk: _Desk) -> None:
+    """Put ``decision`` on the desk; over another person's word it does not count yet: they could not be seen."""
+    events = desk.events[decision.sample_id]
+    if earlier and earlier.actor != decision.actor and earlier.tool != POLICY:
+        decision = decision.model_copy(update={"seen": count_seen(events, earlier, decision.actor)})
+    elif decision.action == "relabel":
+        desk.labels[decision.sample_id] = decision.label
+    desk.made[place] = decision
+    events.append(decision)
+    desk.told.add(_event(decision))
 
 
 def _find_fault(answer: Answer, place: str, desk: _Desk) -> Fault | None:
@@ -255,7 +274,8 @@ def _find_fault(answer: Answer, place: str, desk: _Desk) -> Fault | None:
 
 def _keeps_label(answer: Answer) -> bool:
     """Return whether ``answer`` says that a label is right; `keep` of a dark picture says nothing of its label."""
-    return answer.action == "keep" and answer.finding in LABEL_ISSUES
+    is_asked = answer.finding in LABEL_ISSUES or (answer.finding == CONFLICT and answer.before != "")
+    return answer.action == "keep" and is_asked
 
 
 def _decide(answer: Answer, desk: _Desk) -> Decision:
@@ -278,31 +298,20 @@ def _decide(answer: Answer, desk: _Desk) -> Decision:
     )
 
 
-def _earlier_answer(answer: Answer, said: list[Decision]) -> Decision | None:
-    """Return the last of the decisions on the sample that settled what ``answer`` answers; None while it is open."""
-    settles_label = answer.action == "relabel" or answer.finding in LABEL_ISSUES
-    found = None
-    is_out = fold_sample(said).dropped
-    for one in said:
-        takes_out = is_out and one.action in ("drop", "merge")
-        if one.finding == answer.finding or takes_out or (settles_label and states_label(one)):
-            found = one
-        if found and one.action == "undrop":
-            found = None  # somebody asked for the sample back: the question is open again
-    return found
+def _is_older(answer: Answer, earlier: Decision | None, desk: _Desk) -> bool:
+    """Return whether the reviewer answered the same later, be it that it counts or not: an older file after a newer."""
+    said = said_decisions(desk.events[answer.sample_id])
+    words = [one for one in said if one is earlier or one.finding == answer.finding]
+    return any(one.actor == answer.reviewer and _said_at(one) > answer.time for one in words)
 
 
-def _conflict(answer: Answer, earlier: Decision | None, desk: _Desk) -> str:
-    """Return why somebody would be overruled unseen by ``answer``; '' when nobody is."""
-    if earlier and (earlier.tool == "policy" or earlier.actor == answer.reviewer):
-        # The same moment twice: neither is the later one.
-        return (
-            "" if _said_at(earlier) != answer.time else f"{answer.reviewer} said {_words(earlier)} in the same moment"
-        )
-    if earlier:
-        return f"{earlier.actor} said {_words(earlier)} of {answer.sample_id} ({earlier.tool}, {earlier.time[:16]})"
+def _mismatch(answer: Answer, earlier: Decision | None, desk: _Desk) -> str:
+    """Return why ``answer`` is not about what is there now; '' when it is."""
+    if earlier:  # the same moment twice: neither is the later one
+        is_twice = earlier.actor == answer.reviewer and _said_at(earlier) == answer.time
+        return f"{answer.reviewer} said {tell_word(earlier, {})} in the same moment" if is_twice else ""
     now = desk.labels.get(answer.sample_id, "")
-    if answer.finding in LABEL_ISSUES and answer.before != now:
+    if answer.finding in (*LABEL_ISSUES, CONFLICT) and answer.before != now:
         return f"{answer.sample_id} was labelled {brief(answer.before)} on the page, and is {brief(now)} now"
     return ""
 
@@ -316,11 +325,6 @@ def _no_longer(answer: Answer, earlier: Decision | None, desk: _Desk) -> str:
     return ""
 
 
-def _words(decision: Decision) -> str:
-    label = decision.label if decision.action in ("relabel", "merge") else ""
-    return " ".join(filter(None, [decision.action, label]))
-
-
 def _said_at(decision: Decision) -> str:
     return decision.answered or decision.time
 
@@ -330,18 +334,14 @@ def _event(one: Decision) -> tuple[str | None, ...]:
     return one.sample_id, one.actor, one.answered, one.finding, one.action, one.label
 
 
-def _is_same_outcome(one: Decision, other: Decision) -> bool:
-    return one.action == other.action and (one.action in ("keep", "drop") or one.label == other.label)
-
-
-def _refuse_lost_copies(desk: _Desk, decisions: Iterable[Decision]) -> None:
+def _refuse_lost_copies(desk: _Desk, events: Iterable[Decision]) -> None:
     """Take merges back whose keeper is left out in the end: merged into each other, two copies would both be gone."""
     if not any(one.action == "merge" for one in desk.made.values()):
         return
-    folded = fold_decisions([*decisions, *desk.made.values()])
+    folded = fold_decisions(standing_decisions([*events, *desk.made.values()]))
     gone = set(folded.loc[folded["dropped"], "sample_id"])
     for place, one in list(desk.made.items()):
-        if one.action == "merge" and one.label in gone:
+        if one.action == "merge" and one.seen is None and one.label in gone:
             desk.faults.append(Fault("conflict", place, f"{one.label} is to stay, but was dropped or merged itself"))
             del desk.made[place]
 

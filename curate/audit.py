@@ -34,7 +34,7 @@ from curate.detectors import (
 from curate.detectors.consensus import settle_labels
 from curate.detectors.evidence import CrossFit, Evidence
 from curate.files import Problem, read_json, write_json
-from curate.findings import read_findings
+from curate.findings import read_findings, with_conflicts
 from curate.patterns import KINDS, find_patterns, write_patterns
 from curate.progress import track
 from curate.scan import Scan, read_voted
@@ -67,6 +67,8 @@ DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
 
 def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None = None) -> pd.DataFrame:
     """Return every scored row as ``tables.FINDINGS``, sorted by issue, score and sample_id; also those that passed.
+
+    Among them are the conflicts between decisions that are open now: see ``curate.findings.read_findings``.
 
     Writes ``findings``, ``groups``, ``pred_probs``, ``consensus`` and ``patterns`` (Parquet) and ``audit_notes.json``
     (what could not be looked for, and why) under ``.curate/``. When nothing changed since, the stored table comes back
@@ -102,7 +104,7 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     write_consensus(dataset, evidence.consensus, scan.votes)
     write_json(dataset.cache / "audit_notes.json", evidence.notes)
     write_json(stored, {"digest": state})
-    return findings
+    return with_conflicts(dataset, findings)
 
 
 def _expect_known(skipped: list[str]) -> None:

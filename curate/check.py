@@ -8,6 +8,7 @@ import pandas as pd
 
 from curate.audit import DETECTORS
 from curate.build import current_version, read_manifest
+from curate.conflicts import CONFLICT
 from curate.dataset import DatasetFolder
 from curate.files import Problem
 from curate.findings import open_findings
@@ -40,11 +41,11 @@ def check_dataset(dataset: DatasetFolder, spec: Spec) -> list[Rule]:
     version = current_version(dataset)
     if not version:
         raise Problem(f"There is no version to check yet. Run `curate build {dataset.path}` first.")
-    unknown = [issue for issue in spec.check.max_undecided if issue not in DETECTORS]
+    known = sorted({*DETECTORS, CONFLICT})
+    unknown = [issue for issue in spec.check.max_undecided if issue not in known]
     if unknown:  # a rule with a slip of the pen would always hold
         raise Problem(
-            f"{dataset.spec}: check.max_undecided: expected issues ({', '.join(sorted(DETECTORS))}), "
-            f"found {', '.join(unknown)}."
+            f"{dataset.spec}: check.max_undecided: expected issues ({', '.join(known)}), found {', '.join(unknown)}."
         )
     unreadable = read_scan(dataset).counts()["unreadable"]
     counts = open_findings(dataset)["issue"].value_counts().to_dict()

@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from curate.build import place_samples, read_exam, read_groups, resolve_labels
+from curate.conflicts import CONFLICT, LABEL_ISSUES
 from curate.dataset import DatasetFolder
 from curate.decisions import ACTIONS, Decision, append_decisions, fold_decisions, read_decisions
 from curate.files import Problem
-from curate.findings import LABEL_ISSUES, open_findings, read_findings
+from curate.findings import open_findings, read_findings
 from curate.scan import Scan, read_scan
 from curate.spec import AcceptBelow, Policy, Spec
 from curate.tables import read_table
@@ -244,8 +245,10 @@ def _finding_answered(dataset: DatasetFolder, sample_id: str, action: str) -> di
         return None
     mine = open_findings(dataset, read_findings(dataset))
     mine = mine[mine["sample_id"] == sample_id].sort_values("score")
+    conflict = mine[mine["issue"] == CONFLICT]  # first: until that is settled, nobody's word on it is final
     if action == "relabel":
         mine = mine[mine["issue"].isin(LABEL_ISSUES)]
+    mine = conflict if len(conflict) else mine
     return mine.to_dict("records")[0] if len(mine) else None
 
 

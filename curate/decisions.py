@@ -7,6 +7,7 @@ decision back, and the log still says who thought what, when and why.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.conflicts import standing_decisions
 from curate.log import append_events, read_events, rising_times
 
 Action = Literal["keep", "relabel", "drop", "merge", "undrop", "undo"]
@@ -29,8 +31,9 @@ class Decision(BaseModel):
     `finding` is the issue that it answers ('' when none); `before` is the label it replaces; `label` the new class for
     `relabel` and `keep`, the sample that stays for `merge`, or for `undo` the id of the decision that is taken back.
     `time` is UTC in ISO 8601 with microseconds, and is when it was written; `answered` is when it was said, where that
-    was elsewhere and earlier. `score` and `detector` are those of the finding when it was answered: what the ledger of
-    the detectors is made of.
+    was elsewhere and earlier. `seen` is how many events on the sample, all lines of the log on it, its author knew of;
+    None in logs from before this was written down. `score` and `detector` are those of the finding when it was
+    answered: what the ledger of the detectors is made of.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,14 +51,27 @@ class Decision(BaseModel):
     score: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     detector: str | None = None
     answered: str | None = None
+    seen: int | None = Field(None, ge=0)
 
 
 def read_decisions(path: Path) -> list[Decision]:
     """Return the decisions in ``path`` that stand, ordered by time and id; none when there is no file.
 
-    What an `undo` took back does not stand: it counts as never said, and only the file still tells of it.
+    What an `undo` took back does not stand: it counts as never said, and only the file still tells of it. Nor does,
+    until somebody who has seen both decides, what contradicts another person's word unseen: see ``curate.conflicts``.
 
     Half a line at the end is a write that was cut off and was never acknowledged: it is passed over.
+
+    Raises
+    ------
+    Problem
+        When a line is not a decision; the sentence names file and line.
+    """
+    return standing_decisions(read_log(path))
+
+
+def read_log(path: Path) -> list[Decision]:
+    """Return all events in ``path``, ordered by time and id: also what does not stand, and what took it back.
 
     Raises
     ------
@@ -68,9 +84,7 @@ def read_decisions(path: Path) -> list[Decision]:
 def _in_order(events: dict[int, Decision]) -> list[Decision]:
     # A line written by hand may have no id; two of those are two decisions.
     unique = {decision.id or number: decision for number, decision in events.items()}
-    undone = {decision.label for decision in unique.values() if decision.action == "undo"}
-    standing = [one for one in unique.values() if one.action != "undo" and (not one.id or one.id not in undone)]
-    return sorted(standing, key=lambda decision: (decision.time, decision.id))
+    return sorted(unique.values(), key=lambda decision: (decision.time, decision.id))
 
 
 def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision]:
@@ -80,15 +94,26 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision
 
 
 def append_composed(path: Path, compose: Callable[[list[Decision]], list[Decision]]) -> list[Decision]:
-    """Add what ``compose`` makes of the decisions that stand, while nobody else can add to the log; return that."""
-    return append_events(path, Decision, lambda events: _stamp(compose(_in_order(events)), events))
+    """Add what ``compose`` makes of all events of the log, while nobody else can add to it; return that.
+
+    Where a decision does not say what its author had `seen`, that is the log as it is.
+    """
+
+    def stamped(events: dict[int, Decision]) -> list[Decision]:
+        known = _in_order(events)
+        return _stamp(compose(known), known)
+
+    return append_events(path, Decision, stamped)
 
 
-def _stamp(decisions: list[Decision], events: dict[int, Decision]) -> list[Decision]:
-    latest = max((decision.time for decision in events.values()), default="")
+def _stamp(decisions: list[Decision], events: list[Decision]) -> list[Decision]:
+    latest = max((decision.time for decision in events), default="")
+    seen = Counter(decision.sample_id for decision in events)
     stamped = []
     for decision, time in zip(decisions, rising_times(len(decisions), latest), strict=True):
-        dated = decision.model_copy(update={"time": time})
+        known = seen[decision.sample_id] if decision.seen is None else decision.seen
+        seen[decision.sample_id] += 1
+        dated = decision.model_copy(update={"time": time, "seen": known})
         digest = hashlib.sha256(dated.model_dump_json(exclude={"id"}, exclude_none=True).encode()).hexdigest()
         stamped.append(dated.model_copy(update={"id": digest[:16]}))
     return stamped

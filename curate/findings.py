@@ -1,17 +1,27 @@
-"""What the audit left behind, and which of it still waits for a decision."""
+"""What the audit and the log left behind, and which of it still waits for a decision."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from curate.conflicts import CONFLICT, LABEL_ISSUES, find_conflicts, said_decisions, standing_decisions, states_label
 from curate.dataset import DatasetFolder
-from curate.decisions import Decision, decided_pairs, fold_decisions, read_decisions
-from curate.tables import FINDINGS, read_table
-
-LABEL_ISSUES = ("label_error", "label_conflict", "unlabelled")
+from curate.decisions import Decision, decided_pairs, fold_decisions, read_log
+from curate.tables import FINDINGS, read_parquet, read_table, shaped
 
 
 def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return what the last audit scored, as `read_scored`, and the conflicts of decisions that are open now.
+
+    Raises
+    ------
+    Problem
+        When there was no audit yet.
+    """
+    return with_conflicts(dataset, read_scored(dataset))
+
+
+def read_scored(dataset: DatasetFolder) -> pd.DataFrame:
     """Return every row the last audit scored, with the columns of ``tables.FINDINGS``, also those that passed.
 
     Raises
@@ -22,26 +32,46 @@ def read_findings(dataset: DatasetFolder) -> pd.DataFrame:
     return read_table(dataset.cache / "findings.parquet", f"curate audit {dataset.path}", FINDINGS)
 
 
+def with_conflicts(dataset: DatasetFolder, scored: pd.DataFrame) -> pd.DataFrame:
+    """Return ``scored`` with the open conflicts between decisions, which come and go with the log alone."""
+    samples = dataset.cache / "samples.parquet"
+    events = read_log(dataset.decisions) if samples.is_file() else []
+    if len(standing_decisions(events)) == len(said_decisions(events)):  # nothing is contested
+        return scored
+    table = read_parquet(samples, columns=["sample_id", "path"])
+    conflicts = find_conflicts(events, dict(zip(table["sample_id"], table["path"], strict=True)))
+    if conflicts.empty:
+        return scored
+    return shaped(pd.concat([scored, conflicts]).sort_values(["issue", "score", "sample_id"]), FINDINGS)
+
+
 def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the findings that are issues and that no decision has answered yet.
 
-    A sample that was dropped asks nothing more, and a copy whose copies are all gone is no copy any more.
+    A sample that was dropped asks nothing more, but whether it was rightly dropped, and a copy whose copies are all
+    gone is no copy any more.
     """
     table = read_findings(dataset) if findings is None else findings
     table = table[table["is_issue"]]  # at once: most of the scored rows passed
-    decisions = read_decisions(dataset.decisions)
+    events = read_log(dataset.decisions)
+    decisions = standing_decisions(events)
     # A person who stated the label of a sample has answered whatever a detector asks about it.
     stated = {one.sample_id for one in decisions if states_label(one)}
     answered = decided_pairs(decisions) | {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
+    disputed = _disputed(table, events)
     pairs = zip(table["sample_id"], table["issue"], strict=True)
-    waiting = pd.Series([pair not in answered and pair[0] not in gone for pair in pairs], table.index, dtype=bool)
-    return table[waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
+    waiting = [
+        pair[0] in disputed if pair[1] == CONFLICT else pair not in answered and pair[0] not in gone for pair in pairs
+    ]
+    is_waiting = pd.Series(waiting, table.index, dtype=bool)
+    return table[is_waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
 
 
-def states_label(decision: Decision) -> bool:
-    """Return whether ``decision`` says what the sample's label is; to keep a dark picture need not."""
-    return decision.action == "relabel" or (decision.action == "keep" and bool(decision.label or not decision.finding))
+def _disputed(table: pd.DataFrame, events: list[Decision]) -> set[str]:
+    """Return the samples whose decisions are in conflict now: ``table`` may have been read before the last one."""
+    asked = dict.fromkeys(table.loc[table["issue"] == CONFLICT, "sample_id"], "")
+    return set(find_conflicts([one for one in events if one.sample_id in asked], asked)["sample_id"])
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

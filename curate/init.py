@@ -15,6 +15,8 @@ from curate.sources import SPLIT_FOLDERS, label_and_split, read_csv_rows, walk_f
 from curate.spec import parse_spec
 
 GITIGNORE = "# caches and build products that `curate run` makes again\n.curate/\nmodels/\nreports/\n"
+# Both sides' lines of a log are kept when git merges it: what contradicts each other then becomes a finding.
+GITATTRIBUTES = "decisions.jsonl merge=union\nvotes.jsonl merge=union\n"
 
 TEMPLATE = """\
 # The specification of this dataset. `curate run` turns it into findings, versions, models and a report.
@@ -110,8 +112,9 @@ def init_dataset(folder: Path, source: Path, start: Start | None = None) -> Path
     text = _render(folder, source, kind, {name: labels[name] for name in names}, start)
     parse_spec(text, dataset.spec)
     write_atomic(dataset.spec, text)
-    if not (folder / ".gitignore").exists():
-        write_atomic(folder / ".gitignore", GITIGNORE)
+    for name, lines in ((".gitignore", GITIGNORE), (".gitattributes", GITATTRIBUTES)):
+        if not (folder / name).exists():
+            write_atomic(folder / name, lines)
     return dataset.spec
 
 

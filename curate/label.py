@@ -20,7 +20,7 @@ from curate.decide import current_user
 from curate.decisions import UNTAUGHT, Decision, append_decisions, fold_decisions, read_decisions
 from curate.detectors.unlabelled import DETECTOR, find_unlabelled
 from curate.files import Problem
-from curate.findings import open_findings, read_findings
+from curate.findings import open_findings, read_scored
 from curate.proposals import combine_proposals, read_proposals, write_picks, write_proposals
 from curate.scan import Scan, read_scan
 from curate.slices import find_slice
@@ -99,7 +99,7 @@ def refresh_findings(dataset: DatasetFolder, spec: Spec, scan: Scan) -> None:
 
     The audit finds the same rows with the same function, so nothing has to be audited again.
     """
-    findings = read_findings(dataset)
+    findings = read_scored(dataset)
     others = findings[findings["issue"] != "unlabelled"]
     own = find_unlabelled(gather_evidence(dataset, spec, scan))
     filled = [table for table in (others, own) if len(table) and "unlabelled" not in spec.audit.skip]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from curate.conflicts import CONFLICT
 from curate.decisions import UNTAUGHT, Decision
 from curate.tables import empty, shaped
 
@@ -21,7 +22,7 @@ NEXT = 50  # findings that a person looks at in a sitting
 WORTH = 0.1  # least share of real errors among the next ones that is worth a look
 BINS = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the score
 CALIBRATED = ("label_error",)  # issues whose score is a probability before anybody answered
-NO_FAULTS = ("unlabelled",)  # findings that claim no fault: their answers judge nobody
+NO_FAULTS = ("unlabelled", CONFLICT)  # findings of no detector's claim: their answers judge nobody
 SPREAD = np.array([1.5, 0.7])  # how far offset and slope of a detector's claims may be off, before any answer (sd)
 ANSWERS = {
     "sample_id": "str",
@@ -298,6 +299,8 @@ def _advice(issue: str, count: int, forecast: tuple[float, float, float], answer
     """
     if not count:
         return f"{issue}: nothing is open."
+    if issue == CONFLICT:
+        return f"{issue}: where two people differ, the first stands until somebody who has seen both decides."
     if issue in NO_FAULTS:
         return f"{issue}: what is open has no label yet; `curate label` proposes some."
     expected, low, high = forecast

@@ -11,6 +11,7 @@ from typing import Any
 MONTHS = "January February March April May June July August September October November December".split()
 # issue -> (title, what it means)
 ISSUES = {
+    "decision_conflict": ("Differing decisions", "Two people answered differently, one without having seen the other."),
     "label_error": ("Label errors", "The rest of the dataset contradicts the given label."),
     "label_conflict": ("Label conflicts", "Copies of one picture, or votes for it, carry different labels."),
     "near_duplicate": ("Near duplicates", "Re-encoded, resized, cropped or mirrored copies of one picture."),

@@ -123,15 +123,16 @@ def findings(
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
     json: Json = False,
 ) -> None:
-    """List what the audit found, worst first."""
+    """List what the audit found, and where people differ, worst first."""
     from curate.audit import DETECTORS
+    from curate.conflicts import CONFLICT
     from curate.export import safe_cells
     from curate.findings import open_findings, read_findings
     from curate.tables import FINDINGS_CSV
 
     folder = open_dataset(dataset)
     table = read_findings(folder)
-    known = sorted({*DETECTORS, *table["issue"]})
+    known = sorted({*DETECTORS, CONFLICT, *table["issue"]})
     if issue and issue not in known:
         raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     chosen = table[(table["issue"] == issue) if issue else table["issue"].notna()]
@@ -194,7 +195,7 @@ def decide(
     if bool(accept) + bool(rest) + bool(answers) > 1:
         raise Problem("Expected one of --accept ISSUE, --from FILE or a sample, found several.")
     if answers:
-        print_applied(apply_answers(folder, spec, answers, skip_bad), json)
+        print_applied(apply_answers(folder, spec, answers, skip_bad), folder.path, json)
         return
     if skip_bad:
         raise Problem("--skip-bad belongs to --from FILE, and none is named.")
@@ -225,10 +226,11 @@ def print_decisions(
         say(nothing)
 
 
-def print_applied(applied: Applied, json: bool) -> None:
+def print_applied(applied: Applied, dataset: Path, json: bool) -> None:
     """Write what became of a file of answers."""
     from dataclasses import asdict
 
+    from curate.conflicts import CONFLICT
     from curate.exchange.check import describe_faults
 
     if json:
@@ -240,6 +242,12 @@ def print_applied(applied: Applied, json: bool) -> None:
     counts = {"are in the log already": applied.known, "were answered alike by somebody else": applied.agreed}
     said = [f"{count:,} {what}" for what, count in counts.items() if count]
     say(f"{counted(len(applied.decisions), 'new decision')}" + "".join(f"; {one}" for one in said) + ".")
+    if applied.contested:
+        contradict = "contradicts" if applied.contested == 1 else "contradict"
+        say(
+            f"{applied.contested:,} of them {contradict} what somebody else said meanwhile: noted, but not counted "
+            f"until somebody decides. Look at `curate findings {dataset} --issue {CONFLICT}`."
+        )
     if applied.faults:
         warn(f"{counted(len(applied.faults), 'line')} passed over:\n{describe_faults(applied.faults)}")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from curate.conflicts import CONFLICT, LABEL_ISSUES, states_label
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision, fold_decisions
-from curate.findings import LABEL_ISSUES, open_findings, states_label
+from curate.findings import open_findings, read_findings
 from curate.ledger import expected_errors
 from curate.patterns import read_members, read_patterns
 from curate.scan import Scan
@@ -18,8 +19,8 @@ from curate.tables import read_parquet
 WORST = 12  # pictures an issue
 WORST_GROUPS = 6
 MEMBERS = 6  # pictures a group
-# The order of a report: what changes a model most comes first.
-ORDER = ("label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
+# The order of a report: what somebody has to settle, then what changes a model most.
+ORDER = (CONFLICT, "label_error", "near_duplicate", "label_conflict", "leakage", "off_topic", "unreadable", "outlier")
 GROUPED = ("near_duplicate", "label_conflict", "leakage")  # shown side by side with their group
 OUTCOMES = {"relabel": "relabelled", "keep": "kept", "drop": "dropped", "merge": "merged", "undrop": "kept"}
 
@@ -28,10 +29,10 @@ def collect_issues(
     dataset: DatasetFolder, scan: Scan | None, decisions: Sequence[Decision]
 ) -> list[dict[str, Any]] | None:
     """Return each issue with its count, outcomes and worst samples; None before an audit."""
-    path = dataset.cache / "findings.parquet"
-    if scan is None or not path.is_file():
+    if scan is None or not (dataset.cache / "findings.parquet").is_file():
         return None
-    findings = read_parquet(path, filters=[("is_issue", "==", True)]).sort_values(["score", "sample_id"])
+    findings = read_findings(dataset)
+    findings = findings[findings["is_issue"]].sort_values(["score", "sample_id"])
     waiting = open_findings(dataset, findings)
     samples = _sample_rows(scan, decisions)
     findings = findings[findings["sample_id"].isin(samples.index)]
@@ -89,7 +90,8 @@ def _outcomes(
     outcomes = []
     for sample_id, issue in zip(findings["sample_id"], findings["issue"], strict=True):
         otherwise = "to review" if (sample_id, issue) in waiting else "left out" if sample_id in left_out else "kept"
-        answer = answers.get((sample_id, issue), otherwise)
+        # A conflict that is listed is open, whatever was said of an earlier one.
+        answer = otherwise if issue == CONFLICT else answers.get((sample_id, issue), otherwise)
         is_back = answer in ("dropped", "merged") and sample_id not in left_out
         outcomes.append("kept" if is_back else answer)
     return outcomes

@@ -16,6 +16,7 @@ import pandas as pd
 from curate.audit import DETECTORS
 from curate.commands.issues import ORDER
 from curate.commands.report import compact_thumbnails
+from curate.conflicts import CONFLICT
 from curate.dataset import DatasetFolder
 from curate.decide import current_rows, find_keepers
 from curate.decisions import Decision, fold_decisions, read_decisions
@@ -35,7 +36,7 @@ NEIGHBOURS = 5
 MOST_SAMPLES = 60_000  # above, looking for neighbours is not cheap any more
 COPIES = ("near_duplicate",)  # answered as a group
 WITH_COPIES = ("label_conflict", "leakage")  # answered alone, shown beside their copies
-WITH_NEIGHBOURS = ("label_error", "unlabelled", "outlier", "off_topic")
+WITH_NEIGHBOURS = ("label_error", "unlabelled", "outlier", "off_topic", CONFLICT)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def collect_cards(
     """
     scan = read_scan(dataset)
     findings, decisions = read_findings(dataset), read_decisions(dataset.decisions)
-    known = sorted({*DETECTORS, *findings["issue"]})
+    known = sorted({*DETECTORS, CONFLICT, *findings["issue"]})
     if issue and issue not in known:
         raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     waiting = open_findings(dataset, findings)
@@ -216,7 +217,8 @@ def _pixels(desk: _Desk, sample_id: str) -> int:
 def _add_context(cards: list[dict[str, Any]], dataset: DatasetFolder, spec: Spec, desk: _Desk) -> None:
     """Give each card the small pictures that help to judge it: its copies, or what is most like it."""
     left = desk.samples[~desk.samples["sample_id"].isin(desk.gone)]
-    alone = [card for card in cards if card["issue"] in WITH_NEIGHBOURS]
+    # A conflict may be about a sample that is left out: it stands among no others.
+    alone = [card for card in cards if card["issue"] in WITH_NEIGHBOURS and card["members"][0]["id"] not in desk.gone]
     near = _neighbours(dataset, spec, left, [card["members"][0]["id"] for card in alone]) if alone else {}
     for card in cards:
         own = card["members"][0]["id"]

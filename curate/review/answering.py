@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from curate.conflicts import count_seen, said_decisions, weigh_sample
 from curate.dataset import DatasetFolder
 from curate.decide import current_user
 from curate.decisions import Decision, append_composed
 from curate.files import Problem
-from curate.review.desk import ANSWERS, TOOL, Answer, Desk, Evidence, State, read_evidence
+from curate.review.desk import ANSWERS, TOOL, Answer, Desk, State
+from curate.review.found import Evidence, read_evidence
 
 AT_ONCE = timedelta(microseconds=1)  # between the decisions of one write
 TABLES = ("samples", "locations", "votes", "consensus", "findings", "groups")  # of the cache
@@ -27,15 +29,20 @@ class Answered:
     """What became of an answer: the decisions written, why samples were passed over, and how samples stand now.
 
     `states` holds all samples that an answer may have changed: a copy that is merged leaves another without copies.
+    `contested` says of which samples the answer was written, but does not count: somebody else had said otherwise.
     """
 
     decisions: list[Decision] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
+    contested: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: Answered) -> Answered:
         return Answered(
-            [*self.decisions, *other.decisions], {**self.refused, **other.refused}, {**self.states, **other.states}
+            [*self.decisions, *other.decisions],
+            {**self.refused, **other.refused},
+            {**self.states, **other.states},
+            {**self.contested, **other.contested},
         )
 
 
@@ -68,8 +75,9 @@ class Answering:
     ) -> Answered:
         """Write what ``answer`` means for each sample to the log, and return what became of it.
 
-        Saying the same again adds nothing. A finding that somebody else answered otherwise, after it was shown to this
-        reviewer as open, is left as it is and told in ``refused``.
+        Saying the same again adds nothing. Where somebody else answered otherwise, after the finding was shown to this
+        reviewer as open, their word stands: this answer is written too, but does not count until somebody who has seen
+        both decides. ``contested`` tells, and the sample has the finding ``decision_conflict``.
 
         Parameters
         ----------
@@ -93,47 +101,52 @@ class Answering:
         _expect_answer(evidence, sample_ids, answer, label, self.dataset)
         told: list[Desk] = []
 
-        def compose(decisions: list[Decision]) -> list[Decision]:
-            desk = Desk(evidence, decisions, reviewer or current_user(), reason, shown)
+        def compose(events: list[Decision]) -> list[Decision]:
+            desk = Desk(evidence, events, reviewer or current_user(), reason, shown)
             for sample_id in dict.fromkeys(sample_ids):
                 desk.take(sample_id, answer, label, issue)
             told.append(desk)
             return desk.made
 
         made = append_composed(self.dataset.decisions, compose)
-        return Answered(made, told[0].refused, told[0].states(sample_ids))
+        return Answered(made, told[0].refused, told[0].states(sample_ids), told[0].contested)
 
-    def open_rows(self, sample_id: str, decisions: Iterable[Decision]) -> list[Any]:
-        """Return the findings of the sample that wait for an answer, worst first."""
-        return Desk(self.evidence, decisions, "").open(sample_id)
+    def open_rows(self, sample_id: str, events: Iterable[Decision]) -> list[Any]:
+        """Return the findings of the sample that wait for an answer, worst first; ``events`` are those of the log."""
+        return Desk(self.evidence, events, "").open(sample_id)
 
     def undo(self, reviewer: str | None = None) -> Answered:
-        """Take back all that the reviewer said with their last answer that stands, so that it counts as never said."""
+        """Take back all that the reviewer said with their last answer, so that it counts as never said.
+
+        Also an answer that does not count, because somebody else had said otherwise.
+        """
         actor = reviewer or current_user()
         told: list[Desk] = []
 
-        def compose(decisions: list[Decision]) -> list[Decision]:
-            last = last_answer(decisions, actor)
-            ids = {one.id for one in last}
-            desk = Desk(self.evidence, [one for one in decisions if one.id not in ids], actor)
-            told.append(desk)
-            return [_undo_of(one, actor) for one in last]
+        def compose(events: list[Decision]) -> list[Decision]:
+            undone = [_undo_of(one, actor) for one in last_answer(said_decisions(events), actor)]
+            told.append(Desk(self.evidence, [*events, *undone], actor))
+            return undone
 
         made = append_composed(self.dataset.decisions, compose)
         return Answered(made, {}, told[0].states([one.sample_id for one in made]))
 
     def note(self, sample_ids: Sequence[str], text: str, reviewer: str | None = None) -> Answered:
-        """Give the reviewer's last decision on each sample a reason: it is said again, with ``text``."""
+        """Give the reviewer's last decision on each sample a reason: it is said again, with ``text``.
+
+        A note shows nobody what others said: what did not count does not count now either.
+        """
         actor, evidence = reviewer or current_user(), self.evidence
         refused: dict[str, str] = {}
 
-        def compose(decisions: list[Decision]) -> list[Decision]:
-            own = {one.sample_id: one for one in decisions if one.actor == actor}
+        def compose(events: list[Decision]) -> list[Decision]:
+            own = {one.sample_id: one for one in said_decisions(events) if one.actor == actor}
             for sample_id in set(sample_ids) - set(own):
                 name = evidence.path.get(sample_id, sample_id)
                 refused[sample_id] = f"{name}: a note is the reason of a decision, and you made none yet. Answer first."
             noted = [own[one] for one in dict.fromkeys(sample_ids) if one in own and own[one].reason != text]
-            return [one.model_copy(update={"reason": text, "tool": TOOL}) for one in noted]
+            changed = {"reason": text, "tool": TOOL}
+            return [one.model_copy(update={**changed, "seen": _seen_again(one, events)}) for one in noted]
 
         return Answered(append_composed(self.dataset.decisions, compose), refused)
 
@@ -153,12 +166,12 @@ def answer_samples(
     Raises
     ------
     Problem
-        When a sample was passed over; what could be written was.
+        When a sample was passed over, or the answer does not count there; what could be written was.
     """
     taken = Answering(dataset)
     answered = taken.answer(sample_ids, answer, label=label, issue=issue, reason=reason, reviewer=reviewer)
-    if answered.refused:
-        raise Problem(tell_refused(answered.refused))
+    if told := {**answered.refused, **answered.contested}:
+        raise Problem(tell_refused(told))
     return answered.decisions
 
 
@@ -193,6 +206,13 @@ def _expect_answer(
     if unknown := [one for one in sample_ids if one not in evidence.path]:
         named = ", ".join(unknown[:3])
         raise Problem(f"Expected samples of {dataset.path}, but {len(unknown)} are not in its last scan ({named}).")
+
+
+def _seen_again(decision: Decision, events: Iterable[Decision]) -> int | None:
+    """Return what its author had `seen` when saying ``decision`` again; None for all that there is."""
+    own = [one for one in events if one.sample_id == decision.sample_id]
+    firsts = [first for first, second in weigh_sample(own).conflicts if second is decision]
+    return count_seen(own, firsts[0], decision.actor) if firsts else None
 
 
 def _undo_of(decision: Decision, actor: str) -> Decision:

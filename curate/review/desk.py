@@ -1,29 +1,31 @@
-"""What an answer means for one sample, given what was found and what has been said; and the tables that it needs."""
+"""What an answer means for one sample, given what was found and what has been said."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
-
-from curate.build import read_exam
-from curate.dataset import DatasetFolder
+from curate.conflicts import (
+    CONFLICT,
+    LABEL_ISSUES,
+    POLICY,
+    Weighed,
+    conflict_row,
+    count_seen,
+    find_last_word,
+    is_same_outcome,
+    states_label,
+    tell_word,
+    weigh_sample,
+)
 from curate.decide import find_keepers
 from curate.decisions import ACTIONS, Action, Decision, Folded, fold_sample
 from curate.files import Problem
-from curate.findings import LABEL_ISSUES, read_findings, states_label
-from curate.scan import read_scan
-from curate.spec import Spec, read_spec
-from curate.tables import FINDINGS, empty, read_parquet
+from curate.review.found import COPIES, Evidence
 
 Answer = Literal["accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies"]
 ANSWERS: tuple[str, ...] = ("accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies")
 TOOL = "fiftyone"
-COPIES = "near_duplicate"
-GROUPS = ("sample_id", "group_id", "keeper")
 
 
 class State(NamedTuple):
@@ -35,79 +37,13 @@ class State(NamedTuple):
     open_issues: list[str]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What scan and audit left behind, by sample: findings that are issues, groups of two and more.
-
-    `exam` holds the samples that are in test by themselves: of copies, such a one stays. `keepers` is the copy that
-    stays of each sample's group while none is gone, and copies suggest what follows from it.
-    """
-
-    spec: Spec
-    path: dict[str, str]
-    given: dict[str, str]
-    findings: dict[str, list[Any]]
-    group_of: dict[str, str]
-    members: dict[str, list[str]]
-    groups: pd.DataFrame
-    samples: pd.DataFrame
-    exam: AbstractSet[str]
-    keepers: dict[str, str]
-
-    @property
-    def issues(self) -> set[str]:
-        return {row.issue for rows in self.findings.values() for row in rows}
-
-
-def read_evidence(dataset: DatasetFolder) -> Evidence:
-    """Return what scan and audit left behind; no findings before the first audit.
-
-    Raises
-    ------
-    Problem
-        When there is no scan.
-    """
-    spec, samples = read_spec(dataset), read_scan(dataset).samples
-    audited = (dataset.cache / "findings.parquet").is_file()
-    findings = read_findings(dataset) if audited else empty(FINDINGS)
-    groups_file = dataset.cache / "groups.parquet"
-    groups = read_parquet(groups_file) if groups_file.is_file() else empty(dict.fromkeys(GROUPS, "str"))
-    groups = groups[groups["group_id"].duplicated(keep=False) & (groups["group_id"] != "")]
-    exam = read_exam(dataset, spec, samples)
-    keepers = find_keepers(groups, samples, exam=exam)
-    issues = _with_keepers(findings[findings["is_issue"]], keepers).sort_values(["score", "issue"])
-    by_sample: dict[str, list[Any]] = {}
-    for row in issues.itertuples(index=False):
-        by_sample.setdefault(row.sample_id, []).append(row)
-    return Evidence(
-        spec=spec,
-        path=dict(zip(samples["sample_id"], samples["path"], strict=True)),
-        given=dict(zip(samples["sample_id"], samples["given_label"], strict=True)),
-        findings=by_sample,
-        group_of=dict(zip(groups["sample_id"], groups["group_id"], strict=True)),
-        members=groups.groupby("group_id")["sample_id"].agg(list).to_dict(),
-        groups=groups.set_index("sample_id", drop=False).rename_axis(None),
-        samples=samples.set_index("sample_id", drop=False).rename_axis(None),
-        exam=exam,
-        keepers=keepers,
-    )
-
-
-def _with_keepers(findings: pd.DataFrame, keepers: Mapping[str, str]) -> pd.DataFrame:
-    """Return ``findings`` with the audit's suggestions on copies as the policy would have them."""
-    keeper = findings["sample_id"].map(keepers)
-    action = (keeper == findings["sample_id"]).map({True: "keep", False: "merge"})
-    is_asked = (findings["issue"] == COPIES) & keeper.notna()
-    return findings.assign(suggested_action=findings["suggested_action"].mask(is_asked, action))
-
-
 class Desk:
-    """The log's decisions by sample, what one answer adds to them, and what it is held against."""
+    """The log by sample, what one answer adds to it, and what it is held against."""
 
     def __init__(
         self,
         evidence: Evidence,
-        decisions: Iterable[Decision],
+        events: Iterable[Decision],
         actor: str,
         reason: str = "",
         shown: Mapping[str, Sequence[str]] | None = None,
@@ -115,21 +51,30 @@ class Desk:
         self.evidence, self.actor, self.reason, self.shown = evidence, actor, reason, shown
         self.made: list[Decision] = []
         self.refused: dict[str, str] = {}
-        self.said: dict[str, list[Decision]] = {}
-        for one in decisions:
-            self.said.setdefault(one.sample_id, []).append(one)
+        self.contested: dict[str, str] = {}
+        self.events: dict[str, list[Decision]] = {}
+        self._weighed: dict[str, Weighed] = {}
+        for one in events:
+            self.events.setdefault(one.sample_id, []).append(one)
 
     def take(self, sample_id: str, answer: Answer, label: str, issue: str) -> None:
-        """Add what ``answer`` means for the sample to `made`, or why it cannot be to `refused`."""
+        """Add what ``answer`` means for the sample to `made`, or why it cannot be to `refused`.
+
+        What contradicts another person's word that the reviewer cannot know of is made too, and told in `contested`.
+        """
         try:
             planned = PLANS[answer](self, sample_id, self._asked(sample_id, issue), label)
-            new = [one for one in planned if not self._is_said(one) and not self._is_agreed(one)]
         except Problem as problem:
             self.refused[sample_id] = str(problem)
             return
-        for one in new:
+        held = [self._hold_against(one, names_class=answer == "relabel") for one in planned]
+        is_contested = any(one.sample_id in self.contested for one in planned)
+        for one in filter(None, held):
+            if is_contested and one.seen is None and one.action == "merge":
+                continue  # into a copy that does not stay while it is contested: both would be gone
             self.made.append(one)
-            self.said.setdefault(one.sample_id, []).append(one)
+            self.events.setdefault(one.sample_id, []).append(one)
+            self._weighed.pop(one.sample_id, None)
 
     def states(self, sample_ids: Iterable[str]) -> dict[str, State]:
         """Return how the samples and all copies of them stand now."""
@@ -137,12 +82,21 @@ class Desk:
         return {sample_id: self._state(sample_id) for sample_id in touched}
 
     def _state(self, sample_id: str) -> State:
-        said = self.said.get(sample_id, [])
         issues = [row.issue for row in self.open(sample_id)]
-        return State(self.label(sample_id), self.fold(sample_id).dropped, kept(said), issues)
+        return State(self.label(sample_id), self.fold(sample_id).dropped, kept(self.said(sample_id)), issues)
+
+    def weighed(self, sample_id: str) -> Weighed:
+        """Return what the log amounts to for the sample, with what this desk added."""
+        if sample_id not in self._weighed:
+            self._weighed[sample_id] = weigh_sample(self.events.get(sample_id, ()))
+        return self._weighed[sample_id]
+
+    def said(self, sample_id: str) -> list[Decision]:
+        """Return the decisions on the sample that count."""
+        return self.weighed(sample_id).counting
 
     def fold(self, sample_id: str) -> Folded:
-        return fold_sample(self.said.get(sample_id, ()))
+        return fold_sample(self.said(sample_id))
 
     def label(self, sample_id: str) -> str:
         return self.fold(sample_id).label or self.evidence.given.get(sample_id, "")
@@ -156,13 +110,24 @@ class Desk:
 
     def open(self, sample_id: str) -> list[Any]:
         """Return the findings of the sample that wait for an answer, worst first: as `open_findings` has them."""
+        conflicts = self._conflict_rows(sample_id, is_settled_too=False)
         if self.fold(sample_id).dropped:
-            return []
-        said = self.said.get(sample_id, [])
+            return conflicts
+        said = self.said(sample_id)
         answered = {one.finding for one in said}
+        # A merge answers for the sample that stays, too, as in `decided_pairs`.
+        answered |= {one.finding for copy in self.group(sample_id) for one in self.said(copy) if one.label == sample_id}
         answered |= set(LABEL_ISSUES) if any(map(states_label, said)) else set()
         answered |= {COPIES} if len(self.left(sample_id)) < 2 else set()
-        return [row for row in self.evidence.findings.get(sample_id, ()) if row.issue not in answered]
+        rows = [row for row in self.evidence.findings.get(sample_id, ()) if row.issue not in answered]
+        return sorted(conflicts + rows, key=lambda row: (row.score, row.issue))
+
+    def _conflict_rows(self, sample_id: str, is_settled_too: bool) -> list[Any]:
+        """Return the finding that two people differ on the sample, if it is open or (`is_settled_too`) was."""
+        weighed = self.weighed(sample_id)
+        is_asked = weighed.conflicts or (is_settled_too and weighed.settled_by)
+        is_there = self.evidence.audited and sample_id in self.evidence.path
+        return [conflict_row(sample_id, weighed.conflicts, self.evidence.path)] if is_asked and is_there else []
 
     def decide(self, sample_id: str, action: Action, row: Any = None, label: str = "", reason: str = "") -> Decision:
         """Return a decision that answers the finding ``row``; with None, it answers none."""
@@ -188,47 +153,61 @@ class Desk:
 
     def _seen(self, sample_id: str) -> list[Any]:
         """Return the findings that the reviewer may have seen as open."""
-        rows = self.evidence.findings.get(sample_id, [])
+        conflicts = self._conflict_rows(sample_id, is_settled_too=self.shown is not None)
+        rows = [*conflicts, *self.evidence.findings.get(sample_id, ())]
         return rows if self.shown is None else [row for row in rows if row.issue in self.shown.get(sample_id, ())]
+
+    def _hold_against(self, decision: Decision, names_class: bool) -> Decision | None:
+        """Return ``decision`` as it is to be written, held against what was said; None when it says nothing new.
+
+        Parameters
+        ----------
+        names_class
+            The reviewer chose the class; else to keep means the class that the reviewer saw.
+        """
+        if self._is_said(decision):
+            return None
+        other = self._said_by_another(decision)
+        if other is None:
+            return decision
+        meant = self._as_seen(decision, other, names_class)
+        if is_same_outcome(other, meant):
+            return None
+        what = f"{other.actor} said {tell_word(other, self.evidence.path)} meanwhile"
+        self.contested[decision.sample_id] = (
+            f"{self.evidence.path.get(decision.sample_id, decision.sample_id)}: {what}. Your answer is noted and does "
+            f"not count until one of you decides: the sample is now in {CONFLICT}."
+        )
+        own = [one for _, one in self.weighed(decision.sample_id).conflicts if one.actor == self.actor]
+        is_noted = any(one.finding == meant.finding and is_same_outcome(one, meant) for one in own)
+        return None if is_noted else meant
 
     def _is_said(self, decision: Decision) -> bool:
         """Return whether the last word on the finding is the same already, and still holds."""
-        said = self.said.get(decision.sample_id, [])
+        said = self.said(decision.sample_id)
         earlier = [one for one in said if one.finding == decision.finding]
         if not earlier or (earlier[-1].action, earlier[-1].label) != (decision.action, decision.label):
             return False
         return fold_sample([*said, decision])[:3] == fold_sample(said)[:3]
 
-    def _is_agreed(self, decision: Decision) -> bool:
-        """Return whether another person said the same of what this reviewer still saw as open.
-
-        Raises
-        ------
-        Problem
-            When they said something else.
-        """
-        other = self._said_by_another(decision)
-        if other is None:
-            return False
-        is_same = other.action == decision.action
-        if is_same and (other.action in ("keep", "drop") or other.label == decision.label):
-            return True
-        name = self.evidence.path.get(decision.sample_id, decision.sample_id)
-        what = f"{other.action} {self.evidence.path.get(other.label, other.label)}".strip()
-        raise Problem(f"{name}: {other.actor} said {what} meanwhile, so your answer was not taken. Look again.")
-
     def _said_by_another(self, decision: Decision) -> Decision | None:
-        """Return what closed the finding that ``decision`` answers, if the reviewer cannot know of it."""
+        """Return another person's word on what ``decision`` answers, if the reviewer still saw that as open."""
         issue, sample_id = decision.finding, decision.sample_id
         is_seen = any(row.issue == issue for row in self._seen(sample_id))
         if not is_seen or any(row.issue == issue for row in self.open(sample_id)):
             return None
-        is_out = self.fold(sample_id).dropped
-        for one in reversed(self.said.get(sample_id, [])):
-            takes_out = is_out and one.action in ("drop", "merge")
-            if one.finding == issue or takes_out or (issue in LABEL_ISSUES and states_label(one)):
-                return None if one.actor == self.actor or one.tool == "policy" else one
-        return None
+        other = find_last_word(self.events.get(sample_id, ()), decision)
+        return None if other is None or other.actor == self.actor or other.tool == POLICY else other
+
+    def _as_seen(self, decision: Decision, other: Decision, names_class: bool) -> Decision:
+        """Return ``decision`` as a reviewer meant it who had not seen the ``other`` one yet."""
+        events = self.events[decision.sample_id]
+        known = weigh_sample(events[: events.index(other)]).counting
+        before = fold_sample(known).label or self.evidence.given.get(decision.sample_id, "")
+        keeps_label = decision.action == "keep" and decision.label and not names_class
+        seen = count_seen(events, other, self.actor)
+        label = before if keeps_label else decision.label
+        return decision.model_copy(update={"before": before, "label": label, "seen": seen})
 
 
 def kept(said: Sequence[Decision]) -> bool:
@@ -265,18 +244,21 @@ def _keep(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Deci
     if not now:
         raise _cannot(desk, sample_id, "it has no label that could be kept. Choose a class")
     if not asked:
-        is_kept = kept(desk.said.get(sample_id, ()))  # the same request once more, or nothing new
+        is_kept = kept(desk.said(sample_id))  # the same request once more, or nothing new
         return [] if is_kept else [desk.decide(sample_id, "keep", None, now)]
-    return [desk.decide(sample_id, "keep", row, now if row.issue in LABEL_ISSUES else "") for row in asked]
+    return [desk.decide(sample_id, "keep", row, now if row.issue in (*LABEL_ISSUES, CONFLICT) else "") for row in asked]
 
 
 def _relabel(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
     doubts = [row for row in asked if row.issue in LABEL_ISSUES]
     # Somebody who changes their mind answers the same question again.
     doubts = doubts or [row for row in desk.evidence.findings.get(sample_id, ()) if row.issue in LABEL_ISSUES]
+    conflict = [row for row in asked if row.issue == CONFLICT]
+    if conflict and not any(states_label(one) for pair in desk.weighed(sample_id).conflicts for one in pair):
+        doubts = conflict  # on something else than the label: a word on the label alone would leave it open
     row = doubts[0] if doubts else None
     # The class that was in doubt: the detector was wrong.
-    is_kept = row is not None and label == desk.evidence.given.get(sample_id)
+    is_kept = row is not None and row.issue in LABEL_ISSUES and label == desk.evidence.given.get(sample_id)
     return [desk.decide(sample_id, "keep" if is_kept else "relabel", row, label)]
 
 
@@ -289,12 +271,16 @@ def _drop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Deci
 
 
 def _undrop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    return [desk.decide(sample_id, "undrop")] if desk.fold(sample_id).dropped else []
+    row = next((row for row in asked if row.issue == CONFLICT), None)
+    return [desk.decide(sample_id, "undrop", row)] if desk.fold(sample_id).dropped else []
 
 
 def _keep_this_copy(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
     copies = [copy for copy in _expect_group(desk, sample_id) if copy != sample_id]
     back = _undrop(desk, sample_id, asked, label)
+    if back and desk.shown is not None and not back[0].finding:  # who saw it as open does not know that it is left out
+        row = next((row for row in asked if row.issue == COPIES), None)
+        back = [desk.decide(sample_id, "undrop", row)]
     return back + [desk.decide(copy, "merge", _copies_row(desk, copy), sample_id) for copy in copies]
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.decisions import ACTIONS, Decision, fold_sample, read_decisions
+from curate.conflicts import standing_decisions
+from curate.decisions import ACTIONS, Decision, fold_sample, read_log
 from curate.embed import compute_embeddings
 from curate.files import Problem
 from curate.findings import open_findings, read_findings
@@ -77,7 +78,8 @@ class Gallery:
 def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     """Return what the panel shows of a sample ('' for none); ``chosen`` is how many an answer would be for."""
     evidence = sitting.answering.evidence
-    decisions = read_decisions(sitting.dataset.decisions)
+    events = read_log(sitting.dataset.decisions)
+    decisions = standing_decisions(events)
     page = Page(
         head="Open a sample or select some: what was found of it appears here.",
         definitions=_definitions(evidence.spec.classes),
@@ -89,8 +91,9 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     said = [one for one in decisions if one.sample_id == sample_id]
     folded = fold_sample(said)
     answered = {one.finding for one in said}
+    waiting = sitting.answering.open_rows(sample_id, events)
     rows = evidence.findings.get(sample_id, [])
-    waiting = sitting.answering.open_rows(sample_id, decisions)
+    rows = [*(row for row in waiting if row not in rows), *rows]  # a conflict comes from the log, not from the audit
     title, likenesses = _likenesses(sitting, sample_id, decisions)
     more = f" and {chosen - 1:,} more" if chosen > 1 else ""
     return Page(

@@ -207,9 +207,23 @@ def test_another_reviewers_answer_is_not_overruled_unseen(case: Case, mine: str)
     shown = {discs[0]: ["label_error"], discs[3]: []}
     other.answer(discs[:1], "accept", reviewer="bob", shown=shown)
     answered = answering.answer([discs[0], discs[3]], mine, reviewer="ann", shown=shown)  # type: ignore[arg-type]
-    assert "bob said relabel square" in answered.refused[discs[0]]
-    assert [one.sample_id for one in answered.decisions] == [discs[3]]
+    path = answering.evidence.path[discs[0]]
+    assert not answered.refused and answered.contested == {
+        discs[
+            0
+        ]: f"{path}: bob said relabel square meanwhile. Your answer is noted and does not count until one of you "
+        "decides: the sample is now in decision_conflict."
+    }
+    assert [(one.sample_id, one.seen, one.before) for one in answered.decisions] == [
+        (discs[0], 0, "disc"),
+        (discs[3], 0, "disc"),
+    ]
     assert answered.states[discs[0]].label == "square"  # for the App to show
+    assert answered.states[discs[0]].open_issues == ["decision_conflict"]
+    assert [one.actor for one in read_decisions(dataset.decisions)] == ["bob", "ann"]
+    # The same request once more adds nothing, but is told again.
+    again = answering.answer(discs[:1], mine, reviewer="ann", shown=shown)  # type: ignore[arg-type]
+    assert not again.decisions and again.contested == answered.contested
     # The same answer is no conflict and adds nothing; and who has seen it may say otherwise.
     agreed = answering.answer(discs[:1], "accept", reviewer="ann", shown=shown)
     assert not agreed.decisions and not agreed.refused

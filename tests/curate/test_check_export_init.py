@@ -161,6 +161,13 @@ def test_init_writes_a_spec_that_reads_back(tmp_path):
     assert "# What each class means" in path.read_text() and (tmp_path / "set" / ".gitignore").exists()
     with pytest.raises(Problem, match="there already"):
         init_dataset(tmp_path / "set", images)
+    # Git merges the logs by itself, unless somebody said otherwise.
+    merges = "decisions.jsonl merge=union\nvotes.jsonl merge=union\n"
+    assert (tmp_path / "set" / ".gitattributes").read_text() == merges
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / ".gitattributes").write_text("*.jsonl merge=ours\n")
+    init_dataset(tmp_path / "own", images)
+    assert (tmp_path / "own" / ".gitattributes").read_text() == "*.jsonl merge=ours\n"
 
 
 def test_init_knows_split_folders_flat_folders_and_csv(tmp_path):

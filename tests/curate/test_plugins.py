@@ -190,8 +190,8 @@ def test_what_was_answered_meanwhile_is_told_and_shown(pushed: Pushed) -> None:
     )
     append_decisions(dataset.decisions, [meanwhile])
     told = call("accept", view, ids_of(view, discs[1:2]))
-    assert "bob said keep" in told["refused"][0] and "notify" in told["asked"] and len(said(dataset)) == 1
-    assert field(view, "open_issues")[discs[1]] == [] and field(view, "tags")[discs[1]] == ["keep"]
+    assert [one["action"] for one in told["decisions"]] == ["relabel"] and len(said(dataset)) == 1
+    assert field(view, "open_issues")[discs[1]] == ["decision_conflict"] and field(view, "tags")[discs[1]] == ["keep"]
 
 
 def test_snapshot_holds_what_the_plugin_wrote(pushed: Pushed) -> None:

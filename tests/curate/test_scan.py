@@ -225,7 +225,7 @@ def test_the_datasets_own_files_are_no_source(tmp_path):
     init_dataset(images, images)
     dataset = open_dataset(images)
     for _ in range(2):
-        assert sum(scan_dataset(dataset, read_spec(dataset)).counts().values()) == 4 + 1  # and its .gitignore
+        assert sum(scan_dataset(dataset, read_spec(dataset)).counts().values()) == 4 + 2  # and two files for git
 
 
 def test_given_labels_are_the_majoritys():
