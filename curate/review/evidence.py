@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from curate.conflicts import standing_decisions
-from curate.decisions import ACTIONS, Decision, fold_sample, read_log
+from curate.decisions import ACTIONS, Decision, fold_sample
 from curate.embed import compute_embeddings
 from curate.files import Problem
-from curate.findings import open_findings, read_findings
 from curate.ledger import expected_errors
+from curate.review.desk import Desk
 from curate.review.points import has_vectors
 from curate.thumbnails import read_thumbnails
 
@@ -78,12 +80,12 @@ class Gallery:
 def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     """Return what the panel shows of a sample ('' for none); ``chosen`` is how many an answer would be for."""
     evidence = sitting.answering.evidence
-    events = read_log(sitting.dataset.decisions)
+    events = sitting.events
     decisions = standing_decisions(events)
     page = Page(
         head="Open a sample or select some: what was found of it appears here.",
         definitions=_definitions(evidence.spec.classes),
-        progress=tell_progress(sitting, decisions),
+        progress=sitting.progress,
         classes=evidence.spec.class_names,
     )
     if sample_id not in evidence.path:
@@ -111,25 +113,25 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     )
 
 
-def tell_progress(sitting: Sitting, decisions: Sequence[Decision]) -> str:
-    """Return how many findings of each issue are answered, and how many label errors may be real among the rest."""
-    if not (sitting.dataset.cache / "findings.parquet").is_file():
+def tell_progress(sitting: Sitting) -> str:
+    """Return how much of the label errors is answered and may be real among the rest, and what else waits."""
+    evidence = sitting.answering.evidence
+    if not evidence.audited:
         return "Nothing was audited yet."
-    findings = read_findings(sitting.dataset)
-    findings = findings[findings["is_issue"]]
-    waiting = open_findings(sitting.dataset, findings)
-    errors, others = "", []
-    for issue, part in findings.groupby("issue"):
-        left = waiting[waiting["issue"] == issue]
-        count = f"{len(part) - len(left):,} of {len(part):,}"
-        if issue != "label_error":
-            others.append(f"{_plain(str(issue))} {count}")
-            continue
-        errors = f"**{count} label errors answered.** "
-        if len(left):
-            row = expected_errors(left, decisions, tops=(len(left),)).iloc[0]
-            errors += f"About {row['expected']:.0f} of the rest are real ({row['low']:.0f} to {row['high']:.0f}). "
-    return errors + (f"Answered of the others: {', '.join(others)}." if others else "")
+    found = [row for rows in evidence.findings.values() for row in rows]
+    desk = Desk(evidence, sitting.events, "")
+    waiting = [row for one in {*evidence.findings, *desk.events} for row in desk.open(one)]
+    errors = [row for row in waiting if row.issue == "label_error"]
+    total = sum(row.issue == "label_error" for row in found)
+    told = [f"**{total - len(errors):,} of {total:,} label errors answered.**"] if total else []
+    if errors:
+        rows = expected_errors(pd.DataFrame(errors), standing_decisions(sitting.events), tops=(len(errors),))
+        told.append("About {expected:.0f} of the rest are real ({low:.0f} to {high:.0f}).".format(**rows.iloc[0]))
+    others = Counter(row.issue for row in waiting if row.issue != "label_error")
+    if others:
+        counts = ", ".join(f"{_plain(issue)} {count:,}" for issue, count in sorted(others.items()))
+        told.append(f"{'Waiting besides' if told else 'Waiting'}: {counts}.")
+    return " ".join(told) or "Nothing was found."
 
 
 def _read_vectors(sitting: Sitting) -> tuple[list[str], np.ndarray | None]:

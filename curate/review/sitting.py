@@ -15,12 +15,12 @@ import pandas as pd
 
 from curate.dataset import DatasetFolder, open_dataset
 from curate.decide import current_user
-from curate.decisions import Decision, read_decisions
+from curate.decisions import Decision, read_log
 from curate.files import Problem
 from curate.review.answering import Answered, Answering
 from curate.review.desk import Answer, Desk, State
 from curate.review.environment import load_fiftyone
-from curate.review.evidence import Gallery
+from curate.review.evidence import Gallery, tell_progress
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
 from curate.review.running import running_reviews
@@ -56,6 +56,26 @@ class Sitting:
         self.gallery = Gallery()
         self._snapshot: dict[str, tuple[str, bool, bool]] = {}
         self._token = ""
+        self._log: tuple[object, list[Decision]] = (None, [])
+        self._counted: tuple[object, object] = (None, None)
+        self._progress = ""
+
+    @property
+    def events(self) -> list[Decision]:
+        """Every line of the log, read again only when it changed."""
+        log = self.dataset.decisions
+        stamp = (log.stat().st_mtime_ns, log.stat().st_size) if log.is_file() else None
+        if stamp != self._log[0]:
+            self._log = (stamp, read_log(log))
+        return self._log[1]
+
+    @property
+    def progress(self) -> str:
+        """What is answered and what waits, counted again only when log or findings changed."""
+        counted = (self.events, self.answering.evidence)
+        if any(one is not other for one, other in zip(counted, self._counted, strict=True)):
+            self._counted, self._progress = counted, tell_progress(self)
+        return self._progress
 
     def answer(
         self, view: Any, ids: Sequence[str], answer: Answer, label: str = "", issue: str = "", reason: str = ""
@@ -130,7 +150,7 @@ class Sitting:
 
     def show(self, view: Any, sample_ids: Sequence[str]) -> None:
         """Bring FiftyOne's copy of the samples and of their copies in line with the log as it is now."""
-        desk = Desk(self.answering.evidence, read_decisions(self.dataset.decisions), "")
+        desk = Desk(self.answering.evidence, self.events, "")
         states = desk.states(sample_ids)
         self._show(view, read_rows(view, "sample_id", list(states)), states)
 

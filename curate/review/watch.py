@@ -11,7 +11,6 @@ from typing import Any
 
 from curate.dataset import DatasetFolder
 from curate.decisions import Decision
-from curate.log import read_events
 from curate.review.pull import Notify
 from curate.review.sitting import Sitting
 
@@ -25,8 +24,7 @@ class Watch:
         self.dataset, self.view, self.notify = dataset, view, notify
         self.sitting = Sitting(dataset)
         self._looked = datetime.now(timezone.utc)
-        self._stamp: object = None
-        self._events = self._read_log()
+        self._events = self.sitting.events
 
     def look(self) -> bool:
         """Log new edits, show what is new in the log, and return whether there was anything.
@@ -44,24 +42,16 @@ class Watch:
         return self.sitting.take_edits_in(self.view, touched, self.notify) if touched else []
 
     def _show_news(self) -> bool:
-        stamp = self._stamp
-        events = self._read_log()
-        if self._stamp == stamp:
+        before, self._events = self._events, self.sitting.events
+        if self._events is before:
             return False
-        new = [events.get(one) or self._events[one] for one in events.keys() ^ self._events.keys()]
-        self._events = events
+        old, now = _by_id(before), _by_id(self._events)
         known = self.sitting.answering.evidence.path
-        self.sitting.show(self.view, list(dict.fromkeys(one.sample_id for one in new if one.sample_id in known)))
+        changed = [(now.get(one) or old[one]).sample_id for one in old.keys() ^ now.keys()]
+        self.sitting.show(self.view, [one for one in dict.fromkeys(changed) if one in known])
         return True
 
-    def _read_log(self) -> dict[object, Decision]:
-        """Return every line of the log by its id; what was read before, when the file is as it was."""
-        log = self.dataset.decisions
-        stamp = (log.stat().st_mtime_ns, log.stat().st_size) if log.is_file() else None
-        if stamp == self._stamp:
-            return self._events if stamp else {}
-        events: dict[object, Decision] = {}
-        for number, one in read_events(log, Decision).items():
-            events[one.id or number] = one
-        self._stamp = stamp
-        return events
+
+def _by_id(events: list[Decision]) -> dict[object, Decision]:
+    """Return the lines of a log by what tells them apart; one written by hand may have no id."""
+    return {one.id or place: one for place, one in enumerate(events)}

@@ -191,7 +191,13 @@ def test_what_was_answered_meanwhile_is_told_and_shown(pushed: Pushed) -> None:
     append_decisions(dataset.decisions, [meanwhile])
     told = call("accept", view, ids_of(view, discs[1:2]))
     assert [one["action"] for one in told["decisions"]] == ["relabel"] and len(said(dataset)) == 1
+    assert "bob said keep disc meanwhile" in told["contested"][0] and told["refused"] == []
     assert field(view, "open_issues")[discs[1]] == ["decision_conflict"] and field(view, "tags")[discs[1]] == ["keep"]
+    page = find_page(sitting_of(view), discs[1], 1)
+    assert "who had not seen that" in page.findings and "Waiting besides: dark 1, decision" in page.progress
+    settled = call("relabel", view, ids_of(view, discs[1:2]), params={"label": "square"})
+    assert len(settled["decisions"]) == 1 and settled["contested"] == []
+    assert field(view, "open_issues")[discs[1]] == [] and field(view, "label.label")[discs[1]] == "square"
 
 
 def test_snapshot_holds_what_the_plugin_wrote(pushed: Pushed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from curate.files import Problem
 from curate.review import push_review
 from curate.review.environment import load_fiftyone
 from curate.review.pull import pull_review
+from curate.review.running import Running, registered
 from curate.review.snapshot import INFO
 from curate.review.watch import Watch
 from curate.scan import Scan
@@ -115,3 +117,12 @@ def test_two_that_take_edits_in_log_each_once(watched: Watched, grouped: tuple[D
     relabel(view, discs[0], "square")
     assert watch.look() | other.look()
     assert pull_review(dataset, grouped[1]) == [] and len(said(dataset)) == 1
+
+
+def test_with_two_at_work_an_edit_is_by_one_of_them(watched: Watched) -> None:
+    watch, view, dataset, discs, _ = watched
+    bob = Running(view.name, str(dataset.path), "bob", 1, "", os.getpid())
+    with registered(bob):
+        relabel(view, discs[0], "square")
+        watch.look()
+    assert said(dataset) == [("ann or bob", discs[0], "relabel", "square")]

@@ -138,7 +138,7 @@ class End(operators.Operator):
             return _refuse(ctx, "This App was not opened by `curate review`: close it where it was started.")
         Path(ending).touch()
         ctx.ops.notify("The review has ended. You can close this page.", variant="success")
-        return {"decisions": [], "refused": []}
+        return {"decisions": [], "refused": [], "contested": []}
 
 
 class Welcome(operators.Operator):
@@ -255,8 +255,8 @@ def _next_id(ctx: Any, ids: Sequence[str]) -> str:
 
 def _tell(ctx: Any, answered: Answered, following: str = "") -> dict[str, Any]:
     """Show the App what has changed, and return it."""
-    if answered.refused:
-        ctx.ops.notify(tell_refused(answered.refused), variant="warning")
+    if passed_over := {**answered.refused, **answered.contested}:
+        ctx.ops.notify(tell_refused(passed_over), variant="warning")
     if answered.decisions and len(answered.decisions) > 1:
         ctx.ops.notify(f"{len(answered.decisions):,} decisions written.", variant="success")
     if not ctx.current_sample:
@@ -264,15 +264,16 @@ def _tell(ctx: Any, answered: Answered, following: str = "") -> dict[str, Any]:
     ctx.ops.reload_samples()
     if following:
         ctx.ops.open_sample(id=following)
-    elif ctx.current_sample and not answered.refused:
+    elif ctx.current_sample and not passed_over:
         ctx.ops.notify("Nothing else in this view waits for an answer.", variant="info")
     decisions = [one.model_dump(exclude_none=True) for one in answered.decisions]
-    return {"decisions": decisions, "refused": list(answered.refused.values())}
+    told = {"refused": list(answered.refused.values()), "contested": list(answered.contested.values())}
+    return {"decisions": decisions, **told}
 
 
 def _refuse(ctx: Any, sentence: str) -> dict[str, Any]:
     ctx.ops.notify(sentence, variant="warning")
-    return {"decisions": [], "refused": [sentence]}
+    return {"decisions": [], "refused": [sentence], "contested": []}
 
 
 def _config(name: str, label: str, icon: str) -> operators.OperatorConfig:
