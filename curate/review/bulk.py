@@ -25,7 +25,7 @@ def add_bare_samples(fo: Any, view: Any, rows: pd.DataFrame) -> list[str]:
 
     FiftyOne adds the first; the others are stored in the form that it gave to that one, ten times as fast.
     """
-    from bson import ObjectId
+    from fiftyone.core.fields import ObjectId
 
     first = rows.iloc[0]
     sample = fo.Sample(filepath=first["file"], sample_id=first["sample_id"], metadata=_metadata(fo, first["image"]))
@@ -40,7 +40,7 @@ def add_bare_samples(fo: Any, view: Any, rows: pd.DataFrame) -> list[str]:
 
 def _own_values(stored: dict[str, Any], row: Any) -> dict[str, Any]:
     """What differs from one new sample to the next."""
-    from bson import ObjectId
+    from fiftyone.core.fields import ObjectId
 
     return {
         "_id": ObjectId(),
@@ -58,7 +58,7 @@ def write_rows(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], i
     """
     if not len(rows):
         return
-    from bson import ObjectId
+    from fiftyone.core.fields import ObjectId
     from pymongo import UpdateOne
 
     own = dict(zip(*view.values(["id", "tags"]), strict=True))
@@ -80,7 +80,7 @@ def write_rows(fo: Any, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], i
 def _stored(kind: Kind, value: Any, blank: dict[str, Any]) -> Any:
     """Return ``value`` as FiftyOne stores it; a label is a document with an id of its own."""
     if kind == "label":
-        from bson import ObjectId
+        from fiftyone.core.fields import ObjectId
 
         label, confidence = value
         return {**blank, "_id": ObjectId(), "label": label, "confidence": confidence} if label else None

@@ -7,6 +7,7 @@ from, was trained on, themselves or as a near copy. So no version is praised for
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from curate.review.snapshot import INFO, mark
 from curate.spec import Spec
 
 PREFIX = "eval_"
+SIDEBAR_GROUP = "models"
 LEFT = 0.5  # of the newest models' test samples that an older model must share to be measured with them
 
 
@@ -45,6 +47,7 @@ def push_evaluations(
             _evaluate(spec, view.select([ids[one] for one in exam]), model)
     if done != digests:
         mark(view, evaluations=digests)
+        _gather(view, list(digests))
 
 
 def evaluation_of(model: str) -> str:
@@ -54,6 +57,11 @@ def evaluation_of(model: str) -> str:
     'eval_m1'
     """
     return f"{PREFIX}{model}"
+
+
+def is_ours(evaluation: str) -> bool:
+    """Return whether ``evaluation`` is the name of one that is made here: others are the reviewer's."""
+    return re.fullmatch(f"{PREFIX}m[0-9]+", evaluation) is not None
 
 
 def find_exam(dataset: DatasetFolder, rows: pd.DataFrame, kinds: dict[str, Kind]) -> tuple[list[str], list[str]]:
@@ -94,6 +102,17 @@ def _evaluate(spec: Spec, samples: Any, model: str) -> None:
     samples.evaluate_classifications(
         model, gt_field="label", eval_key=evaluation_of(model), classes=classes, progress=False
     )
+
+
+def _gather(view: Any, evaluations: list[str]) -> None:
+    """FiftyOne gives each evaluation a group of its own in the sidebar: all of them go to the group of the models."""
+    config = view.app_config
+    groups = [group for group in config.sidebar_groups or [] if not is_ours(group.name)]
+    for group in groups:
+        if group.name == SIDEBAR_GROUP:
+            group.paths = [path for path in group.paths if not is_ours(path)] + evaluations
+    config.sidebar_groups = groups
+    view.save()
 
 
 def _digest(spec: Spec, rows: pd.DataFrame, model: str) -> str:

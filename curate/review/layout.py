@@ -11,6 +11,7 @@ import pandas as pd
 from curate.files import Problem
 from curate.proposals import PICKED
 from curate.review.colours import colour_scheme
+from curate.review.evaluations import SIDEBAR_GROUP, is_ours
 from curate.review.rows import LABELS, Kind, score_field
 from curate.review.snapshot import INFO, mark
 from curate.spec import Slice, Spec
@@ -32,7 +33,7 @@ def lay_out(fo: Any, view: Any, kinds: dict[str, Kind], classes: Sequence[str]) 
     config = view.app_config
     config.sidebar_groups = [
         fo.SidebarGroupDocument(name=name, paths=list(paths), expanded=expanded)
-        for name, paths, expanded in _sidebar(kinds)
+        for name, paths, expanded in _sidebar(kinds, [key for key in view.list_evaluations() if is_ours(key)])
         if paths
     ]
     config.active_fields = fo.ActiveFields(paths=list(ON_PICTURE), exclude=False)
@@ -164,7 +165,7 @@ def issue_of_view(name: str) -> str:
     return known.get(name, name.removeprefix(OPEN))
 
 
-def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
+def _sidebar(kinds: dict[str, Kind], evaluations: Sequence[str]) -> list[tuple[str, list[str], bool]]:
     scores = [name for name, kind in kinds.items() if kind == "number"]
     models = [name for name, kind in kinds.items() if kind == "label" and name not in LABELS]
     return [
@@ -172,7 +173,7 @@ def _sidebar(kinds: dict[str, Kind]) -> list[tuple[str, list[str], bool]]:
         ("labels", ["label", "given_label", "suggested_label"], True),
         ("findings", ["open_issues", "issues", "evidence", "group_id", "copy_role"], True),
         ("scores (low is bad)", scores, True),
-        ("models", models, True),
+        (SIDEBAR_GROUP, [*models, *evaluations], True),
         ("version", ["split", *(["slices"] if "slices" in kinds else [])], True),
         ("metadata", [*FILE_FIELDS, *DATES], False),
     ]

@@ -81,6 +81,11 @@ class NearestIndex(SimilarityIndex):  # type: ignore[misc]
         self._places: dict[str, int] = {}
         self._vectors = np.zeros((0, 0), np.float32)
 
+    @classmethod
+    def _from_dict(cls, d: dict[str, Any], samples: Any, config: NearestConfig, brain_key: str) -> NearestIndex:
+        """What FiftyOne calls in a process that did not make the index."""
+        return cls(samples, config, brain_key)
+
     @property
     def total_index_size(self) -> int:
         return len(self._samples)

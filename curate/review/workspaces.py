@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from curate.review.evaluations import PREFIX
+from curate.review.evaluations import is_ours
 from curate.review.layout import OWN_VIEWS
 from curate.review.points import MAP
 
@@ -26,8 +26,8 @@ def save_workspaces(fo: Any, view: Any) -> None:
     """
     wanted = workspaces(fo, view)
     for name in view.list_workspaces():
-        ours = str(view.get_workspace_info(name)["description"] or "").startswith(OWN_VIEWS)
-        if not ours:
+        mine = str(view.get_workspace_info(name)["description"] or "").startswith(OWN_VIEWS)
+        if not mine:
             wanted.pop(name, None)
         elif name not in wanted:
             view.delete_workspace(name)
@@ -42,15 +42,15 @@ def workspaces(fo: Any, view: Any) -> dict[str, Any]:
     found = {REVIEW: _beside(fo, FINDINGS)}
     if view.has_saved_view(DUPLICATES):
         found[DUPLICATES] = _beside(fo, FINDINGS)
-    if any(key.startswith(PREFIX) for key in view.list_evaluations()):
+    if any(map(is_ours, view.list_evaluations())):
         found[COMPARE] = _beside(fo, EVALUATION)
     if view.has_brain_run(MAP):
-        found[MAPPED] = _beside(fo, EMBEDDINGS, state={"brainResult": MAP, "colorByField": "label.label"})
+        found[MAPPED] = _beside(fo, EMBEDDINGS)
     return found
 
 
-def _beside(fo: Any, panel: str, **more: Any) -> Any:
+def _beside(fo: Any, panel: str) -> Any:
     """Return a workspace of the grid on the left and ``panel`` on the right."""
-    grid, other = fo.Panel(type=GRID, pinned=True), fo.Panel(type=panel, **more)
+    grid, other = fo.Panel(type=GRID, pinned=True), fo.Panel(type=panel)
     children = [fo.Space(children=[one], active_child=one.component_id) for one in (grid, other)]
     return fo.Space(children=children, orientation="horizontal", sizes=list(SIZES))
