@@ -41,7 +41,7 @@ def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.Data
 def principal_points(vectors: np.ndarray) -> np.ndarray:
     """Return the first two principal components ``(N, 2)`` of the vectors ``(N, D)``.
 
-    By subspace iteration: all D components of 50,000 vectors would take ten times as long and a gigabyte.
+    By subspace iteration: all D components of 50,000 vectors would take ten times as long, and a gigabyte.
 
     References
     ----------
@@ -50,12 +50,13 @@ def principal_points(vectors: np.ndarray) -> np.ndarray:
     >>> principal_points(np.array([[0.0, 1.0], [0.0, 3.0], [0.0, 5.0]])).round(6)[:, 0] ** 2
     array([4., 0., 4.])
     """
-    centred = (vectors - vectors.mean(axis=0, dtype=np.float64)).astype(np.float32)
-    width = min(DIRECTIONS, *centred.shape)
-    axes = np.random.default_rng(0).standard_normal((centred.shape[1], width)).astype(np.float32)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    width = min(DIRECTIONS, *vectors.shape)
+    axes = np.random.default_rng(0).standard_normal((vectors.shape[1], width)).astype(vectors.dtype)
     for _ in range(ROUNDS):
-        axes, _ = np.linalg.qr(centred.T @ (centred @ axes))
-    scores = (centred @ axes).astype(np.float64)
+        seen = vectors @ axes - (mean @ axes).astype(vectors.dtype)  # the centred vectors, never made as a whole
+        axes, _ = np.linalg.qr(vectors.T @ seen - np.outer(mean, seen.sum(axis=0)).astype(vectors.dtype))
+    scores = (vectors @ axes).astype(np.float64) - mean @ axes
     _, turn = np.linalg.eigh(scores.T @ scores)  # eigenvalues rise: the last axes say most
     return scores @ turn[:, :-3:-1]
 
