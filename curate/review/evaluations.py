@@ -24,16 +24,8 @@ SIDEBAR_GROUP = "models"
 LEFT = 0.5  # of the newest models' test samples that an older model must share to be measured with them
 
 
-def push_evaluations(
-    dataset: DatasetFolder, spec: Spec, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind], ids: dict[str, str]
-) -> None:
-    """Evaluate each model that can be compared, where what it depends on has changed; remove those that cannot.
-
-    Parameters
-    ----------
-    ids
-        sample_id -> FiftyOne's id.
-    """
+def push_evaluations(dataset: DatasetFolder, spec: Spec, view: Any, rows: pd.DataFrame, kinds: dict[str, Kind]) -> None:
+    """Evaluate each model that can be compared, where what it depends on has changed; remove those that cannot."""
     models, exam = find_exam(dataset, rows, kinds)
     digests = {evaluation_of(model): _digest(spec, rows.loc[exam], model) for model in models}
     done = (view.info.get(INFO) or {}).get("evaluations") or {}
@@ -44,7 +36,7 @@ def push_evaluations(
     for model in models:
         key = evaluation_of(model)
         if done.get(key) != digests[key] or key not in there:
-            _evaluate(spec, view.select([ids[one] for one in exam]), model)
+            _evaluate(spec, _examined(view, rows, exam), model)
     if done != digests:
         mark(view, evaluations=digests)
         _gather(view, list(digests))
@@ -94,6 +86,15 @@ def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
     rows = read_manifest(dataset, run["version"])
     seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
     return seen | (seen_samples(dataset, run["init"]) if run.get("init") else set())
+
+
+def _examined(view: Any, rows: pd.DataFrame, exam: list[str]) -> Any:
+    """FiftyOne keeps with each evaluation how its samples were found: ids only where nothing is shorter."""
+    from fiftyone import ViewField
+
+    if len(exam) == (rows["split"] == "test").sum():
+        return view.match(ViewField("split") == "test")
+    return view.match(ViewField("sample_id").is_in(exam))
 
 
 def _evaluate(spec: Spec, samples: Any, model: str) -> None:

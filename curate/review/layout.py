@@ -52,21 +52,32 @@ def restrict_labels(view: Any, spec: Spec) -> None:
 def save_views(view: Any, rows: pd.DataFrame, spec: Spec) -> None:
     """Save the views that have samples: suspects, one an issue, a slice, test; remove those of ours that have none."""
     wanted = {**_views(view, rows), **_slice_views(view, rows, spec)}
-    saved = {name: _digest(told, stages) for name, (stages, told) in wanted.items()}
     before = (view.info.get(INFO) or {}).get("views") or {}
+    saved = {}
     for name in view.list_saved_views():
         ours = str(view.get_saved_view_info(name)["description"] or "").startswith(OWN_VIEWS)
-        if ours and name not in wanted:
+        if not ours:
+            wanted.pop(name, None)  # the reviewer's, by a name of ours
+        elif name not in wanted:
             view.delete_saved_view(name)
     for name, (stages, told) in wanted.items():
-        if before.get(name) != saved[name] or not view.has_saved_view(name):
+        digest = _digest(told, stages)
+        if before.get(name) != [digest, _saved_at(view, name)]:
             view.save_view(name, stages, description=OWN_VIEWS + told, overwrite=True)
+        saved[name] = [digest, _saved_at(view, name)]
     if before != saved:
         mark(view, views=saved)
 
 
 def _digest(told: str, stages: Any) -> str:
     return hashlib.sha256(repr((told, stages._serialize(include_uuids=False))).encode()).hexdigest()[:16]
+
+
+def _saved_at(view: Any, name: str) -> str:
+    if not view.has_saved_view(name):
+        return ""
+    # The database keeps milliseconds, the object in memory more.
+    return str(view._get_saved_view_doc(name).last_modified_at.isoformat(timespec="milliseconds"))
 
 
 def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
@@ -103,12 +114,19 @@ def _views(view: Any, rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
 
 def _slice_views(view: Any, rows: pd.DataFrame, spec: Spec) -> dict[str, tuple[Any, str]]:
     from fiftyone import ViewField
+    from fiftyone.core.utils import to_slug
 
     inside = {name for names in rows["slices"] for name in names} if "slices" in rows else set()
+    named: dict[str, str] = {}
+    for name in spec.slices:
+        if name in inside:  # of names that differ in signs only, FiftyOne takes one; the field `slices` has them all
+            named.setdefault(to_slug(f"{SLICE}{name}"), name)
     return {
-        f"{SLICE}{name}": (view.match(ViewField("slices").contains(name)), f"the slice where {tell_slice(part)}")
-        for name, part in spec.slices.items()
-        if name in inside
+        f"{SLICE}{name}": (
+            view.match(ViewField("slices").contains(name)),
+            f"the slice where {tell_slice(spec.slices[name])}",
+        )
+        for name in named.values()
     }
 
 

@@ -41,7 +41,7 @@ def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.Data
 def principal_points(vectors: np.ndarray) -> np.ndarray:
     """Return the first two principal components ``(N, 2)`` of the vectors ``(N, D)``.
 
-    By subspace iteration: all D components of 50,000 vectors would take ten times as long, and a gigabyte.
+    By subspace iteration in the vectors' own precision: a whole decomposition would need a copy of them in double.
 
     References
     ----------

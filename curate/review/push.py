@@ -50,7 +50,7 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     if {name: (view.info.get(INFO) or {}).get(name) for name in shown} != shown:
         _declare_fields(fo, view, kinds)
         lay_out(fo, view, kinds, spec.class_names)  # not each time: a reviewer may have arranged the App since
-        mark(view, **shown)
+        mark(view, coloured=spec.class_names)
     restrict_labels(view, spec)
     snapshot = _write_rows(fo, view, rows, kinds, no_snapshot() if before is None else before)
     mark(view, folder=str(dataset.path.resolve()))  # where the plugin finds what was decided
@@ -59,9 +59,7 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     save_views(view, rows, spec)
     push_points(dataset, spec, view, snapshot)
     push_similarity(dataset, spec, view, snapshot)
-    push_evaluations(
-        dataset, spec, view, rows, kinds, dict(zip(snapshot["sample_id"], snapshot["fiftyone_id"], strict=True))
-    )
+    push_evaluations(dataset, spec, view, rows, kinds)
     save_workspaces(fo, view)
     write_snapshot(dataset, view, snapshot, secrets.token_hex(8))
     return name
@@ -81,6 +79,7 @@ def _declare_fields(fo: Any, view: Any, kinds: dict[str, Kind]) -> None:
     for name, kind in kinds.items():
         if name not in there:
             view.add_sample_field(name, **types[kind])
+    mark(view, fields=sorted(kinds))
     indexed = set(view.list_indexes())
     for path in INDEXED:
         if path not in indexed and path.partition(".")[0] in kinds:

@@ -67,16 +67,38 @@ def test_slices_become_a_field_and_views(grouped: Scanned) -> None:
         "discs": Slice(given_label="disc"),
         "some": Slice(path="disc/00*"),
         "none": Slice(path="nowhere/*"),
+        "none!": Slice(given_label="disc"),
+        "some!": Slice(given_label="disc"),
         "narrow": Slice.model_validate({"measures": {"width": {"below": 20}}}),
     }
     sliced = spec.model_copy(update={"slices": parts})
     view = pushed(dataset, sliced)
-    assert [name for name in view.list_saved_views() if name.startswith("slice ")] == ["slice discs", "slice some"]
+    assert [name for name in view.list_saved_views() if name.startswith("slice ")] == [
+        "slice discs",
+        "slice some",
+        "slice none!",
+    ]
     assert sorted(view.load_saved_view("slice discs").values("sample_id")) == sorted(ids_of(scan, "disc"))
     assert view.get_saved_view_info("slice some")["description"] == "curate: the slice where path is disc/00*"
-    assert view.count_values("slices") == {"discs": 12, "some": 10}
+    assert view.count_values("slices") == {"discs": 12, "some": 10, "none!": 12, "some!": 12}
     view = pushed(dataset, spec)
     assert "slices" not in view.get_field_schema() and not view.has_saved_view("slice discs")
+
+
+def test_views_by_our_names_that_a_reviewer_made_stay(grouped: Scanned) -> None:
+    dataset, spec, scan = grouped
+    one = ids_of(scan, "disc")[0]
+    write_findings(dataset, {"sample_id": one, "issue": "dark"})
+    view = pushed(dataset, spec)
+    view.delete_saved_view("dark")
+    view.save_view("dark", view.limit(3), description="mine")
+    saved = view._get_saved_view_doc("suspects").last_modified_at
+    view = pushed(dataset, spec)
+    assert len(view.load_saved_view("dark")) == 3 and view._get_saved_view_doc("suspects").last_modified_at == saved
+    view.save_view(
+        "suspects", view.limit(2), description=view.get_saved_view_info("suspects")["description"], overwrite=True
+    )
+    assert pushed(dataset, spec).load_saved_view("suspects").values("sample_id") == [one]
 
 
 def own_vectors(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> tuple[Spec, np.ndarray]:
