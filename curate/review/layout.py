@@ -187,11 +187,11 @@ def _sidebar(kinds: dict[str, Kind], evaluations: Sequence[str]) -> list[tuple[s
     scores = [name for name, kind in kinds.items() if kind == "number"]
     models = [name for name, kind in kinds.items() if kind == "label" and name not in LABELS]
     return [
-        ("tags", ["tags", "_label_tags"], True),
-        ("labels", ["label", "given_label", "suggested_label"], True),
+        # Not in the App's own group "tags": what stands there cannot be shown on the pictures from the start.
+        ("labels", ["label", "given_label", "suggested_label", "tags"], True),
         ("findings", ["open_issues", "issues", "evidence", "group_id", "copy_role"], True),
-        ("scores (low is bad)", scores, True),
         (SIDEBAR_GROUP, [*models, *evaluations], True),
         ("version", ["split", *(["slices"] if "slices" in kinds else [])], True),
+        ("scores (low is bad)", scores, True),
         ("metadata", [*FILE_FIELDS, *DATES], False),
     ]
