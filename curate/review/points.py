@@ -13,12 +13,13 @@ import pandas as pd
 
 from curate.cache import ContentCache
 from curate.dataset import DatasetFolder
-from curate.embed import SIDE, compute_embeddings
+from curate.embed import NETWORKS, SIDE, compute_embeddings
 from curate.review.snapshot import INFO, mark
 from curate.spec import Spec
 
 MAP = "embeddings"  # the name of the map in the panel
 FEWEST = 3
+DIRECTIONS, ROUNDS = 10, 12  # of the subspace; two are shown
 
 
 def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.DataFrame) -> None:
@@ -40,18 +41,33 @@ def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.Data
 def principal_points(vectors: np.ndarray) -> np.ndarray:
     """Return the first two principal components ``(N, 2)`` of the vectors ``(N, D)``.
 
+    By subspace iteration in the vectors' own precision: a whole decomposition would need a copy of them in double.
+
+    References
+    ----------
+    N. Halko, P. Martinsson, J. Tropp, Finding structure with randomness, 2011, algorithm 4.4.
+
     >>> principal_points(np.array([[0.0, 1.0], [0.0, 3.0], [0.0, 5.0]])).round(6)[:, 0] ** 2
     array([4., 0., 4.])
     """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)  # eigenvalues rise: the last axes say most
-    return centred @ axes[:, :-3:-1]
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    width = min(DIRECTIONS, *vectors.shape)
+    axes = np.random.default_rng(0).standard_normal((vectors.shape[1], width)).astype(vectors.dtype)
+    for _ in range(ROUNDS):
+        seen = vectors @ axes - (mean @ axes).astype(vectors.dtype)  # the centred vectors, never made as a whole
+        axes, _ = np.linalg.qr(vectors.T @ seen - np.outer(mean, seen.sum(axis=0)).astype(vectors.dtype))
+    scores = (vectors @ axes).astype(np.float64) - mean @ axes
+    _, turn = np.linalg.eigh(scores.T @ scores)  # eigenvalues rise: the last axes say most
+    return scores @ turn[:, :-3:-1]
 
 
 def has_vectors(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> bool:
     """Return whether the vectors of all samples are there without running a network."""
     if len(ids) < FEWEST:
         return False
-    if spec.audit.embedding != "lite0":
+    networks = {part.strip() for part in spec.audit.embedding.split("+")}
+    if not networks <= set(NETWORKS):
         return True
-    return not ContentCache(dataset.cache, f"embeddings-lite0-{SIDE}-v1").missing(ids)
+    views = ("", "-mirrored")[: 1 + spec.audit.mirrored]
+    caches = [f"embeddings-{network}-{SIDE}{view}-v1" for network in networks for view in views]
+    return not any(ContentCache(dataset.cache, name).missing(ids) for name in caches)

@@ -6,29 +6,35 @@ Pure pandas: nothing here knows FiftyOne, so what a reviewer will see can be com
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from curate.build import current_version, read_manifest
+from curate.build import current_version, read_exam, read_manifest
 from curate.dataset import DatasetFolder, numbered
+from curate.decide import find_keepers
 from curate.decisions import Decision, fold_decisions, read_decisions
 from curate.findings import open_findings, read_findings
-from curate.scan import read_scan
+from curate.scan import Scan, read_scan
+from curate.slices import find_slice
+from curate.spec import Spec, read_spec
 from curate.tables import FINDINGS, empty, read_parquet, read_table
 
 Kind = Literal["text", "texts", "number", "label"]
 LABELS = ("given_label", "suggested_label", "label")
 DROP, KEEP = "drop", "keep"
 TAGS = (DROP, KEEP)
+BEST, COPY = "best", "copy"  # of near copies: the one that stays, and the others; in this order
 
 
-def collect_rows(dataset: DatasetFolder) -> tuple[pd.DataFrame, dict[str, Kind]]:
+def collect_rows(dataset: DatasetFolder, spec: Spec | None = None) -> tuple[pd.DataFrame, dict[str, Kind]]:
     """Return the rows, sorted by sample_id, and the kind of each field.
 
     A label is a pair (class, confidence or None); '' and None stand for nothing. An empty scan gives no rows.
     """
-    samples = read_scan(dataset).samples
+    scan, spec = read_scan(dataset), spec or read_spec(dataset)
+    samples = scan.samples
     samples = samples[samples["reason"] == ""].set_index("sample_id", drop=False)
     decisions = read_decisions(dataset.decisions)
     rows = pd.DataFrame(index=samples.index)
@@ -42,6 +48,8 @@ def collect_rows(dataset: DatasetFolder) -> tuple[pd.DataFrame, dict[str, Kind]]
     kinds: dict[str, Kind] = {"sample_id": "text", "path": "text", "given_label": "label", "label": "label"}
     parts = (
         _finding_fields(dataset, rows.index),
+        _group_fields(dataset, spec, samples),
+        _slice_fields(scan, spec, rows.index),
         _version_fields(dataset, rows.index),
         _prediction_fields(dataset, rows.index),
     )
@@ -71,8 +79,9 @@ def _files(dataset: DatasetFolder, samples: pd.DataFrame) -> list[str]:
     """The absolute path of the file that the sample's `path` names: the first of its copies."""
     locations = read_table(dataset.cache / "locations.parquet", "curate scan").drop_duplicates(["source", "path"])
     files = locations.set_index(["source", "path"])["file"]
-    keys = zip(samples["source"], samples["path"], strict=True)
-    return [str((dataset.path / files[key]).resolve()) for key in keys]
+    named = [Path(one) for one in files.reindex(pd.MultiIndex.from_frame(samples[["source", "path"]]))]
+    folders = {one: (dataset.path / one).resolve() for one in {one.parent for one in named}}
+    return [str(folders[one.parent] / one.name) for one in named]
 
 
 def _decided_labels(samples: pd.DataFrame, decisions: list[Decision]) -> list[tuple[str, None]]:
@@ -100,10 +109,8 @@ def _finding_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFra
     table["open_issues"] = _by_sample(undecided.groupby("sample_id")["issue"].agg(list).to_dict(), index, list)
     told = issues["issue"] + ": " + issues["evidence"]
     table["evidence"] = _by_sample(told.groupby(issues["sample_id"]).agg("; ".join).to_dict(), index, str)
-    grouped = issues[issues["group_id"] != ""].groupby("sample_id")["group_id"].first()
-    table["group_id"] = _by_sample(grouped.to_dict(), index, str)
     kinds: dict[str, Kind] = {"suggested_label": "label", "issues": "texts", "open_issues": "texts"}
-    kinds |= {"evidence": "text", "group_id": "text"}
+    kinds["evidence"] = "text"
     for issue in sorted(set(issues["issue"])):
         scores = findings[findings["issue"] == issue].drop_duplicates("sample_id").set_index("sample_id")["score"]
         table[score_field(issue)] = scores.reindex(index)
@@ -114,6 +121,32 @@ def _finding_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFra
 def score_field(issue: str) -> str:
     """Return the name of the field that holds the score of ``issue``: 0..1, low is bad."""
     return f"{issue}_score"
+
+
+def _group_fields(dataset: DatasetFolder, spec: Spec, samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    """The near-duplicate group of each sample that has copies, and whether it is the one that stays; else ''."""
+    table = pd.DataFrame({"group_id": "", "copy_role": ""}, index=samples.index)
+    kinds: dict[str, Kind] = {"group_id": "text", "copy_role": "text"}
+    file = dataset.cache / "groups.parquet"
+    groups = read_parquet(file) if file.is_file() else empty(dict.fromkeys(("sample_id", "group_id", "keeper"), "str"))
+    groups = groups[groups["sample_id"].isin(samples.index) & (groups["group_id"] != "")]
+    groups = groups[groups["group_id"].duplicated(keep=False)]
+    if len(groups):
+        keepers = find_keepers(groups, samples.reset_index(drop=True), exam=read_exam(dataset, spec, samples))
+        roles = [BEST if keepers.get(one) == one else COPY for one in groups["sample_id"]]
+        table.loc[groups["sample_id"], "group_id"] = groups["group_id"].to_numpy()
+        table.loc[groups["sample_id"], "copy_role"] = roles
+    return table, kinds
+
+
+def _slice_fields(scan: Scan, spec: Spec, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:
+    """The names of the spec's slices that each sample is in; no field where the spec has none."""
+    if not spec.slices:
+        return pd.DataFrame(index=index), {}
+    parts = {name: find_slice(scan, part, name) for name, part in spec.slices.items()}
+    inside = [[name for name, rows in parts.items() if rows[place]] for place in range(len(scan.samples))]
+    names = dict(zip(scan.samples["sample_id"], inside, strict=True))
+    return pd.DataFrame({"slices": [names[one] for one in index]}, index=index), {"slices": "texts"}
 
 
 def _version_fields(dataset: DatasetFolder, index: pd.Index) -> tuple[pd.DataFrame, dict[str, Kind]]:

@@ -252,7 +252,7 @@ def test_embeddings_become_a_map(scanned: Scanned) -> None:
     results = view.load_brain_results("embeddings")
     assert sorted(results.sample_ids) == sorted(view.values("id"))
     push_review(dataset, own)
-    assert view.list_brain_runs() == ["embeddings"]
+    assert view.list_brain_runs() == ["embeddings", "similar"]
 
 
 def test_push_before_scan_says_what_to_run(tmp_path: Path, scanned: Scanned) -> None:
