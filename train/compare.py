@@ -10,8 +10,9 @@ import pandas as pd
 from curate.build import read_manifest, read_version
 from curate.dataset import DatasetFolder
 from curate.files import Problem
+from curate.seen import is_seen, seen_samples
 from curate.spec import Spec
-from train.evaluate import encode_labels, is_seen, order_classes, seen_samples
+from train.evaluate import encode_labels, order_classes
 from train.metrics import SCORES, score_classes
 from train.models import read_run
 from train.predict import predict_samples

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from curate.build import read_manifest, read_version
 from curate.dataset import DatasetFolder
 from curate.files import Problem
+from curate.seen import is_seen, seen_samples
 from curate.spec import Spec
 from curate.tables import SPLITS
 from train.metrics import compute_metrics
@@ -70,20 +70,6 @@ def order_classes(spec: Spec, classes: list[str]) -> list[str]:
     return [name for name in spec.class_names if name in classes] + [
         name for name in classes if name not in spec.class_names
     ]
-
-
-def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
-    """Return the samples that shaped ``model``, or the one it started from: trained on, or asked when to stop."""
-    run = read_run(dataset, model)
-    rows = read_manifest(dataset, run["version"])
-    seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
-    return seen | (seen_samples(dataset, run["init"]) if run["init"] else set())
-
-
-def is_seen(manifest: pd.DataFrame, seen: Collection[str]) -> pd.Series:
-    """Return which rows are among the ``seen`` samples or near copies of one: a later copy can join two groups."""
-    groups = manifest.loc[manifest["sample_id"].isin(seen), "group_id"]
-    return manifest["group_id"].isin(groups)
 
 
 def encode_labels(rows: pd.DataFrame, classes: list[str], version: str, model: str = "") -> np.ndarray:

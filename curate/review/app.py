@@ -8,6 +8,8 @@ import signal
 import threading
 import webbrowser
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from curate.dataset import DatasetFolder
@@ -28,6 +30,7 @@ from curate.review.server import LOOPBACK, AppServer, choose_port, expect_loopba
 from curate.review.sitting import END, REVIEWER
 from curate.review.snapshot import mark, review_name
 from curate.review.watch import Watch
+from curate.scan import read_scan
 from curate.spec import Spec
 
 EVERY = 1.0  # seconds between two looks at what happened beside the App
@@ -130,18 +133,33 @@ def open_app(
     """
     expect_loopback(address, port)
     port = choose_port(address, port)
-    actor = reviewer or current_user()
-    push_review(dataset, spec)
-    name = review_name(dataset)
-    view = load_fiftyone().load_dataset(name)
-    url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
+    actor, name = reviewer or current_user(), review_name(dataset)
+    read_scan(dataset)  # what is not there is said at once, and not after a database has started
+    load_fiftyone()
     note_review(name, dataset.path, _link_plugin(notify))
-    mark(view, reviewer=actor)
-    running = Running(name, str(dataset.path.resolve()), actor, port, url, os.getpid())
+    running = Running(name, str(dataset.path.resolve()), actor, port, "", os.getpid())
     os.environ.update({REVIEWER: actor, END: str(running.end)})  # for the server, which is a process of its own
-    app = App(dataset, AppServer(port, address), running).__enter__()
+    with _starting(port, address) as starting:
+        push_review(dataset, spec)
+        view = load_fiftyone().load_dataset(name)
+        mark(view, reviewer=actor)
+        url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
+        app = App(dataset, starting.result(), replace(running, url=url)).__enter__()
     _show(url, browser, notify, "is at")
     return app
+
+
+@contextlib.contextmanager
+def _starting(port: int, address: str) -> Iterator[Future[AppServer]]:
+    """Yield a server that is being started, which takes seconds; if the block fails, it is stopped again."""
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(AppServer, port, address)
+        try:
+            yield starting
+        except BaseException:
+            if starting.exception() is None:
+                starting.result().stop()
+            raise
 
 
 def _link_plugin(notify: Notify) -> Path | None:

@@ -18,6 +18,8 @@ FIELDS = {"given_label": "#5B7DB1", "suggested_label": "#E0782F", "label": "#3F9
 # The first eight: Okabe and Ito, Color Universal Design, 2008, without black; the others: P. Tol's muted scheme, 2021.
 CLASSES: tuple[str, ...] = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 CLASSES += ("#332288", "#DDCC77", "#882255", "#44AA99", "#999933", "#AA4499", "#117733", "#88CCEE", "#CC6677")
+FLIP = "flip"  # the field that says which of two models is right: fixed, broken, or changed from wrong to wrong
+FLIPS = {"broken": "#D0342C", "fixed": "#2E9E4F", "changed": "#C9A227"}
 VERDICTS = {DROP: "#D0342C", KEEP: "#2E9E4F"}
 
 
@@ -37,6 +39,8 @@ def colour_scheme(fo: Any, kinds: dict[str, Kind], classes: Sequence[str]) -> An
         elif name not in LABELS:
             fields.append({"path": name, "fieldColor": MODELS, "colorByAttribute": "label", "valueColors": values})
             fields.append({"path": evaluation_of(name), "fieldColor": MODELS})
+    flips = [{"value": kind, "color": colour} for kind, colour in FLIPS.items()]
+    fields.append({"path": FLIP, "fieldColor": FLIPS["changed"], "colorByAttribute": "label", "valueColors": flips})
     return fo.ColorScheme(
         color_by="field",
         color_pool=list(CLASSES),

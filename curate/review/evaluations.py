@@ -17,6 +17,7 @@ from curate.dataset import DatasetFolder
 from curate.files import read_json
 from curate.review.rows import Kind
 from curate.review.snapshot import INFO, mark
+from curate.seen import is_seen, seen_samples
 from curate.spec import Spec
 
 PREFIX = "eval_"
@@ -62,30 +63,27 @@ def find_exam(dataset: DatasetFolder, rows: pd.DataFrame, kinds: dict[str, Kind]
     Newer models come first: an older one that shares less than ``LEFT`` of their samples is left out.
     """
     version = current_version(dataset)
-    models = [name for name in kinds if (dataset.models / name / "run.json").is_file()]
+    models = [name for name in kinds if _is_known(dataset, name)]
     if not version or not models:
         return [], []
     manifest = read_manifest(dataset, version)
     test = manifest[(manifest["split"] == "test") & manifest["sample_id"].isin(rows.index)]
     exam, chosen = list(test["sample_id"]), list[str]()
     for model in reversed(models):
-        seen = set(manifest.loc[manifest["sample_id"].isin(seen_samples(dataset, model)), "group_id"])
-        unseen = set(test.loc[~test["group_id"].isin(seen), "sample_id"])
+        unseen = set(test.loc[~is_seen(manifest, seen_samples(dataset, model))[test.index], "sample_id"])
         left = [one for one in exam if one in unseen and rows.at[one, model][0] and rows.at[one, "label"][0]]
         if left and (not chosen or len(left) >= LEFT * len(exam)):
             exam, chosen = left, [model, *chosen]
     return (chosen, exam) if chosen else ([], [])
 
 
-def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
-    """Return the samples that shaped ``model``, or the one it started from: trained on, or asked when to stop."""
+def _is_known(dataset: DatasetFolder, model: str) -> bool:
+    """Return whether it can be told what ``model`` has seen: it and those that it started from are there."""
     file = dataset.models / model / "run.json"
     if not file.is_file():
-        return set()
-    run = read_json(file)
-    rows = read_manifest(dataset, run["version"])
-    seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
-    return seen | (seen_samples(dataset, run["init"]) if run.get("init") else set())
+        return False
+    init = read_json(file).get("init")
+    return not init or _is_known(dataset, init)
 
 
 def _examined(view: Any, rows: pd.DataFrame, exam: list[str]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,12 +62,19 @@ class Gallery:
         self._ids: list[str] = []
         self._vectors: np.ndarray | None = None
         self._of: object = None
+        self._reading = threading.Lock()
+
+    def warm_up(self, sitting: Sitting) -> None:
+        """Read the vectors, unless they are those of the sitting's evidence already."""
+        with self._reading:
+            evidence = sitting.answering.evidence
+            if self._of is not evidence:
+                self._ids, self._vectors = _read_vectors(sitting)
+                self._of = evidence
 
     def nearest(self, sitting: Sitting, sample_id: str, count: int) -> list[tuple[str, float]]:
         """Return the samples most like one, nearest first, with the cosine of their vectors; [] without vectors."""
-        evidence = sitting.answering.evidence
-        if self._of is not evidence:
-            self._of, self._ids, self._vectors = evidence, *_read_vectors(sitting)
+        self.warm_up(sitting)
         if self._vectors is None or sample_id not in self._ids:
             return []
         here = self._ids.index(sample_id)

@@ -19,6 +19,9 @@ from curate.spec import Slice, Spec
 SUSPECTS = "suspects"
 NEXT = "next"  # what `curate label --next` picked
 OPEN = "open "  # how the name of a view of one issue's open findings starts
+WORST = "worst "  # how the name of a view of a part of another begins
+FLIPS = "flips "  # how the name of a view of what two models differ on begins
+ON_DEMAND = (OPEN, WORST, FLIPS)  # saved when a review asks for them
 DUPLICATES = "duplicates"
 SLICE = "slice "  # how the name of a view of one slice starts
 BY_GROUP = ("near_duplicate", "leakage")
@@ -58,7 +61,7 @@ def save_views(view: Any, rows: pd.DataFrame, spec: Spec) -> None:
         ours = str(view.get_saved_view_info(name)["description"] or "").startswith(OWN_VIEWS)
         if not ours:
             wanted.pop(name, None)  # the reviewer's, by a name of ours
-        elif name not in wanted:
+        elif name not in wanted and not name.startswith(ON_DEMAND):  # which a page may show now
             view.delete_saved_view(name)
     for name, (stages, told) in wanted.items():
         digest = _digest(told, stages)

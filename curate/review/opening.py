@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from curate.review.colours import FLIP
 from curate.review.environment import load_fiftyone
-from curate.review.layout import NEXT, ON_PICTURE, OWN_VIEWS, SUSPECTS, save_open_view
+from curate.review.layout import BY_GROUP, FLIPS, NEXT, ON_PICTURE, OWN_VIEWS, SUSPECTS, WORST, save_open_view
+from curate.review.workspaces import COMPARE, DUPLICATES, REVIEW
 
 UNLABELLED = "unlabelled"
-FLIP = "flip"  # the field that says which of two models is right: fixed, broken, or changed from wrong to wrong
 KINDS = ("broken", "fixed", "changed")  # in this order: what got worse is what a reviewer looks for
 
 
@@ -46,7 +47,10 @@ def find_address(base: str, view: Any, opening: Opening) -> str:
     name = _save_flips(view, opening) if opening.models else _find_view(view, opening)
     models = opening.models or ()
     _show_on_pictures(view, ("label", *models, FLIP, "tags") if models else ON_PICTURE)
-    return f"{base}?{urlencode({'view': to_slug(name)})}" if name else base
+    wish = COMPARE if models else DUPLICATES if opening.issue in BY_GROUP else REVIEW
+    workspace = next((one for one in (wish, REVIEW) if view.has_workspace(one)), "")
+    asked = {"view": name, "workspace": workspace}
+    return f"{base}?{urlencode({key: to_slug(value) for key, value in asked.items() if value})}"
 
 
 def _find_view(view: Any, opening: Opening) -> str:
@@ -60,7 +64,7 @@ def _find_view(view: Any, opening: Opening) -> str:
     picked = view.load_saved_view(shown)
     # These samples, and not whichever come first when some of them are answered.
     worst = view.select(picked.limit(opening.limit).values("id"), ordered=True)
-    name = f"worst {shown}"
+    name = f"{WORST}{shown}"
     view.save_view(name, worst, description=f"{OWN_VIEWS}the first {opening.limit:,} of {shown}", overwrite=True)
     return name
 
@@ -77,7 +81,7 @@ def _save_flips(view: Any, opening: Opening) -> str:
     for field, label, sure in ((FLIP, "kind", None), (before, "before", "p_before"), (after, "after", "p_after")):
         values = [fo.Classification(label=one[label], confidence=one[sure] if sure else None) for one in flips]
         view.set_values(field, dict(zip(keys, values, strict=True)), key_field="id", progress=False)
-    name = f"flips {before} {after}"
+    name = f"{FLIPS}{before} {after}"
     told = f"{OWN_VIEWS}where {before} and {after} differ: broken, then fixed, then wrong both times"
     view.save_view(name, view.select(keys, ordered=True), description=told, overwrite=True)
     return name

@@ -14,9 +14,9 @@ from curate.review.environment import load_fiftyone
 from curate.review.evaluations import push_evaluations
 from curate.review.layout import lay_out, restrict_labels, save_views
 from curate.review.points import push_points
-from curate.review.pull import pull_review
+from curate.review.pull import take_edits_in
 from curate.review.rows import DROP, KEEP, Kind, collect_rows
-from curate.review.snapshot import INFO, mark, no_snapshot, read_snapshot, review_name, write_snapshot
+from curate.review.snapshot import INFO, mark, no_snapshot, read_snapshot, review_name, write_snapshot, writing
 from curate.review.workspaces import save_workspaces
 from curate.spec import Spec
 
@@ -37,14 +37,28 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     """
     rows, kinds = collect_rows(dataset, spec)
     fo = load_fiftyone()
+    name = review_name(dataset, name)
+    with writing(dataset, name):
+        view = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
+        before = read_snapshot(dataset, view)
+        if before is not None and take_edits_in(dataset, spec, view, before):
+            rows, kinds = collect_rows(dataset, spec)
+            before = read_snapshot(dataset, view)
+        _push(dataset, spec, view, rows, kinds, before)
+    return name
+
+
+def _push(
+    dataset: DatasetFolder,
+    spec: Spec,
+    view: Any,
+    rows: pd.DataFrame,
+    kinds: dict[str, Kind],
+    before: pd.DataFrame | None,
+) -> None:
+    fo = load_fiftyone()
     from curate.review.similarity import push_similarity  # its classes are FiftyOne's: only now can they be made
 
-    name = review_name(dataset, name)
-    view = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
-    before = read_snapshot(dataset, view)
-    if before is not None and pull_review(dataset, spec, name=name):
-        rows, kinds = collect_rows(dataset, spec)
-        before = read_snapshot(dataset, view)
     mark(view, token="")
     shown = {"fields": sorted(kinds), "coloured": spec.class_names}
     if {name: (view.info.get(INFO) or {}).get(name) for name in shown} != shown:
@@ -62,7 +76,6 @@ def push_review(dataset: DatasetFolder, spec: Spec, name: str | None = None) -> 
     push_evaluations(dataset, spec, view, rows, kinds)
     save_workspaces(fo, view)
     write_snapshot(dataset, view, snapshot, secrets.token_hex(8))
-    return name
 
 
 def _declare_fields(fo: Any, view: Any, kinds: dict[str, Kind]) -> None:

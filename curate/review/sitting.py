@@ -20,7 +20,7 @@ from curate.files import Problem
 from curate.review.answering import Answered, Answering
 from curate.review.desk import Answer, Desk, State
 from curate.review.environment import load_fiftyone
-from curate.review.evidence import Gallery, tell_progress
+from curate.review.evidence import Gallery, Page, find_page, tell_progress
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
 from curate.review.running import running_reviews
@@ -58,6 +58,8 @@ class Sitting:
         self._token = ""
         self._log: tuple[object, list[Decision]] = (None, [])
         self._counted: tuple[object, object] = (None, None)
+        self._asked: tuple[str, int] = ("", -1)
+        self._shown: tuple[object, object] = (None, None)
         self._progress = ""
 
     @property
@@ -68,6 +70,19 @@ class Sitting:
         if stamp != self._log[0]:
             self._log = (stamp, read_log(log))
         return self._log[1]
+
+    def find_page(self, sample_id: str, chosen: int) -> Page:
+        """Return what the panel shows; made once for the several times that the App asks for it."""
+        asked = (sample_id, chosen)
+        state = (self.events, self.answering.evidence)
+        if asked != self._asked or any(one is not other for one, other in zip(state, self._shown, strict=True)):
+            self._page = find_page(self, sample_id, chosen)
+            self._asked, self._shown = asked, state
+        return self._page
+
+    def warm_up(self) -> None:
+        """Read what the first answer and the first neighbours need, before somebody waits for it."""
+        self.gallery.warm_up(self)
 
     @property
     def progress(self) -> str:

@@ -11,9 +11,10 @@ import pytest
 
 from curate.build import read_manifest
 from curate.files import Problem
+from curate.seen import is_seen
 from tests.train.conftest import SPEC, Trained, write_version
 from train.compare import compare_models, compare_probabilities, find_flips
-from train.evaluate import evaluate_model, is_seen
+from train.evaluate import evaluate_model
 from train.predict import predict_samples
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from curate.review.sitting import END, SKIPPED, Sitting, is_ours, sitting_of
 
 PLUGIN = "@specurate/review"
 PANEL = "findings"
+AT_ONCE = 100  # samples looked at for the next one that waits
 ICONS = {
     "accept": "check_circle",
     "keep": "thumb_up",
@@ -156,9 +158,16 @@ class Welcome(operators.Operator):
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         if is_ours(ctx.dataset):
+            threading.Thread(target=sitting_of(ctx.dataset).warm_up, daemon=True).start()
             ctx.ops.set_sample_selection_style(default="thumbsup", alt="thumbsdown")
-            ctx.ops.open_panel(PANEL, layout="horizontal")
+            if not _has_panel_beside(ctx.spaces):
+                ctx.ops.open_panel(PANEL, layout="horizontal")
         return {}
+
+
+def _has_panel_beside(spaces: Any) -> bool:
+    """Return whether the App shows more than the grid: a workspace's panels are as somebody wanted them."""
+    return spaces is not None and len(spaces.children or []) > 1
 
 
 OPERATORS = [*ANSWER_OPERATORS, Undo, Note, Skip, End, Welcome]
@@ -246,11 +255,17 @@ def _next_id(ctx: Any, ids: Sequence[str]) -> str:
     """Return the next sample in view that waits for an answer, after the open one; '' when there is none."""
     if not ctx.current_sample:
         return ""
-    keys, issues, tags = ctx.view.values(["id", "open_issues", "tags"])
+    view = ctx.view.flatten() if ctx.view._is_dynamic_groups else ctx.view  # each copy, not one a group
+    keys = view.values("id")
     place = keys.index(ctx.current_sample) + 1 if ctx.current_sample in keys else 0
-    order = [*range(place, len(keys)), *range(place)]
-    waits = (keys[at] for at in order if issues[at] and SKIPPED not in (tags[at] or ()) and keys[at] not in ids)
-    return next(waits, "")
+    order = [*keys[place:], *keys[:place]]
+    for start in range(0, len(order), AT_ONCE):  # in parts: the next one that waits is mostly near
+        part = [one for one in order[start : start + AT_ONCE] if one not in ids]
+        found = ctx.dataset.select(part).values(["id", "open_issues", "tags"])
+        waiting = {key for key, issues, tags in zip(*found, strict=True) if issues and SKIPPED not in (tags or ())}
+        if following := next((one for one in part if one in waiting), ""):
+            return following
+    return ""
 
 
 def _tell(ctx: Any, answered: Answered, following: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fiftyone import operators
 from fiftyone.operators import types
 
 from curate.files import Problem
-from curate.review.evidence import Page, find_page
+from curate.review.evidence import Page
 from curate.review.plugin.operators import PANEL, PLUGIN, chosen_ids, give_answer, skip, undo_answer
 from curate.review.sitting import is_ours, read_rows, sitting_of
 from curate.review.snapshot import INFO
@@ -106,7 +106,7 @@ def _page(ctx: Any) -> Page:
     sitting = sitting_of(ctx.dataset)
     chosen = chosen_ids(ctx)
     rows = read_rows(ctx.dataset, "id", chosen[:1])
-    page = find_page(sitting, rows[0].sample_id if rows else "", len(chosen))
+    page = sitting.find_page(rows[0].sample_id if rows else "", len(chosen))
     return replace(page, notice=(ctx.dataset.info.get(INFO) or {}).get("notice", ""))
 
 
