@@ -230,6 +230,7 @@ def test_each_class_has_one_colour_in_all_labels(grouped: Scanned) -> None:
     scheme = pushed(dataset, spec).app_config.color_scheme
     values = {field["path"]: field["valueColors"] for field in scheme.fields if "valueColors" in field}
     tags = values.pop("tags")
+    assert {one["value"] for one in values.pop("flip")} == {"broken", "fixed", "changed"}
     expected = [{"value": "disc", "color": CLASSES[0]}, {"value": "square", "color": CLASSES[1]}]
     assert values == dict.fromkeys(["given_label", "suggested_label", "label"], expected)
     assert [one["value"] for one in tags] == ["drop", "keep"]
