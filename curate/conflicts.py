@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from curate.rings import find_rings
 from curate.tables import FINDINGS, empty, shaped
 
 if TYPE_CHECKING:  # the log is read by these rules, so its module imports this one
@@ -57,10 +58,7 @@ def standing_decisions(events: Sequence[Decision]) -> list[Decision]:
 
     What an `undo` took back counts as never said, and what contests another person's word not before that is settled.
     """
-    doubtful = _doubtful(events)
-    counting = {id(one) for own in doubtful.values() for one in weigh_sample(own).counting}
-    said = said_decisions(events)
-    return [one for one in said if one.sample_id not in doubtful or id(one) in counting] if doubtful else said
+    return _break_rings(events)[0]
 
 
 def said_decisions(events: Iterable[Decision]) -> list[Decision]:
@@ -81,8 +79,10 @@ def weigh_sample(events: Sequence[Decision]) -> Weighed:
 
 def find_conflicts(events: Sequence[Decision], paths: Mapping[str, str]) -> pd.DataFrame:
     """Return the open conflicts as rows of ``tables.FINDINGS``, one a sample; only of samples that ``paths`` names."""
-    weighed = {sample_id: weigh_sample(own).conflicts for sample_id, own in sorted(_doubtful(events).items())}
-    rows = [conflict_row(one, pairs, paths) for one, pairs in weighed.items() if pairs and one in paths]
+    found = {sample_id: weigh_sample(own).conflicts for sample_id, own in _doubtful(events).items()}
+    for first, latest in _break_rings(events)[1]:
+        found.setdefault(latest.sample_id, []).append((first, latest))
+    rows = [conflict_row(one, pairs, paths) for one, pairs in sorted(found.items()) if pairs and one in paths]
     return shaped(pd.DataFrame(rows), FINDINGS) if rows else empty(FINDINGS)
 
 
@@ -90,7 +90,8 @@ def conflict_row(sample_id: str, pairs: Sequence[tuple[Decision, Decision]], pat
     """Return the finding that asks about a sample's conflicts: those who contest the same word in one sentence."""
     contesting: dict[str, list[str]] = {}
     for first, second in pairs:
-        contesting.setdefault(_told(first, paths), []).append(_told(second, paths, ", who had not seen that,"))
+        aside = ", who had not seen that," if first.sample_id == second.sample_id else ""
+        contesting.setdefault(_told(first, paths), []).append(_told(second, paths, aside))
     sentences = [f"{first}; {'; '.join(others)}." for first, others in contesting.items()]
     evidence = " ".join([*sentences, "The first stands until somebody decides."])
     return Row(sample_id, paths.get(sample_id, ""), evidence)
@@ -140,6 +141,19 @@ def is_same_outcome(one: Decision, other: Decision) -> bool:
 def tell_word(decision: Decision, paths: Mapping[str, str]) -> str:
     """Return what was said: the action, and the class or the path of the copy that stays."""
     return f"{decision.action} {paths.get(decision.label, decision.label)}".strip()
+
+
+def _break_rings(events: Sequence[Decision]) -> tuple[list[Decision], list[tuple[Decision, Decision]]]:
+    """Return the decisions that count, without those that close a ring of merges, and of each ring what is at odds."""
+    doubtful = _doubtful(events)
+    counting = {id(one) for own in doubtful.values() for one in weigh_sample(own).counting}
+    standing = [one for one in said_decisions(events) if one.sample_id not in doubtful or id(one) in counting]
+    broken: list[tuple[Decision, Decision]] = []
+    while rings := find_rings(standing):  # an earlier merge may be in force again, and close another
+        broken += rings
+        latest = {id(one) for _, one in rings}
+        standing = [one for one in standing if id(one) not in latest]
+    return standing, broken
 
 
 def _doubtful(events: Sequence[Decision]) -> dict[str, list[Decision]]:
@@ -276,4 +290,8 @@ def _is_on_label(decision: Decision) -> bool:
 def _told(decision: Decision, paths: Mapping[str, str], aside: str = "") -> str:
     said_at = (decision.answered or decision.time)[:16].replace("T", " ")
     where = f"({decision.tool.replace('_', ' ')}, {said_at})"
-    return f"{decision.actor}{aside} said {tell_word(decision, paths)} {where}"
+    word = tell_word(decision, paths)
+    if decision.action == "merge":
+        merged, kept = (paths.get(one, one) for one in (decision.sample_id, decision.label))
+        word = f"merge {merged} into {kept}"
+    return f"{decision.actor}{aside} said {word} {where}"

@@ -71,7 +71,7 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
 def _disputed(table: pd.DataFrame, events: list[Decision]) -> set[str]:
     """Return the samples whose decisions are in conflict now: ``table`` may have been read before the last one."""
     asked = dict.fromkeys(table.loc[table["issue"] == CONFLICT, "sample_id"], "")
-    return set(find_conflicts([one for one in events if one.sample_id in asked], asked)["sample_id"])
+    return set(find_conflicts(events, asked)["sample_id"]) if asked else set()
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

@@ -22,6 +22,7 @@ from curate.decide import find_keepers
 from curate.decisions import ACTIONS, Action, Decision, Folded, fold_sample
 from curate.files import Problem
 from curate.review.found import COPIES, Evidence
+from curate.rings import find_rings, merge_in_force
 
 Answer = Literal["accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies"]
 ANSWERS: tuple[str, ...] = ("accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies")
@@ -87,9 +88,25 @@ class Desk:
 
     def weighed(self, sample_id: str) -> Weighed:
         """Return what the log amounts to for the sample, with what this desk added."""
+        weighed = self._alone(sample_id)
+        while ring := self._closes_ring(sample_id, weighed):
+            counting = [one for one in weighed.counting if one is not ring[1]]
+            weighed = weighed._replace(counting=counting, conflicts=[*weighed.conflicts, ring])
+        return weighed
+
+    def _alone(self, sample_id: str) -> Weighed:
+        """Return what the events on the sample amount to, whatever was said of others."""
         if sample_id not in self._weighed:
             self._weighed[sample_id] = weigh_sample(self.events.get(sample_id, ()))
         return self._weighed[sample_id]
+
+    def _closes_ring(self, sample_id: str, weighed: Weighed) -> tuple[Decision, Decision] | None:
+        """Return the sample's merge, after what it is at odds with, where it is the latest of a ring of merges."""
+        path = [merge_in_force(weighed.counting)]
+        while path[-1] is not None and path[-1].label not in {one.sample_id for one in path if one}:
+            path.append(merge_in_force(self._alone(path[-1].label).counting))
+        rings = find_rings(one for one in path if one is not None)
+        return next((ring for ring in rings if ring[1].sample_id == sample_id), None)
 
     def said(self, sample_id: str) -> list[Decision]:
         """Return the decisions on the sample that count."""

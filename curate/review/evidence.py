@@ -175,9 +175,12 @@ def _likenesses(sitting: Sitting, sample_id: str, decisions: Sequence[Decision])
 
 def _caption(sitting: Sitting, sample_id: str, shown: str, likeness: float, folded: Any) -> str:
     evidence = sitting.answering.evidence
-    label = folded.label or evidence.given[sample_id] or "no label"
+    given = evidence.given[sample_id]
+    label = folded.label or given or "no label"
     if sample_id not in evidence.members.get(evidence.group_of.get(shown, ""), []):
-        return f"{label}, {likeness:.2f}"
+        # What was decided on its neighbours is what may have changed a model's mind.
+        was = f"was {given}" if given not in ("", label) else ""
+        return ", ".join(filter(None, [label, was, "left out" if folded.dropped else "", f"{likeness:.2f}"]))
     row = evidence.samples.loc[sample_id]
     keeper = evidence.keepers.get(sample_id) == sample_id
     parts = [label, f"{row['width']} × {row['height']}", "this one" if sample_id == shown else ""]

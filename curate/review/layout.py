@@ -195,6 +195,6 @@ def _sidebar(kinds: dict[str, Kind], evaluations: Sequence[str]) -> list[tuple[s
         ("findings", ["open_issues", "issues", "evidence", "group_id", "copy_role"], True),
         (SIDEBAR_GROUP, [*models, *evaluations], True),
         ("version", ["split", *(["slices"] if "slices" in kinds else [])], True),
-        ("scores (low is bad)", scores, True),
+        ("scores (low is bad)", scores, False),
         ("metadata", [*FILE_FIELDS, *DATES], False),
     ]

@@ -87,6 +87,23 @@ def _save_flips(view: Any, opening: Opening) -> str:
     return name
 
 
+def tell_flip(view: Any, view_name: str, sample_id: str) -> str:
+    """Return what the two models of the saved view ``view_name`` make of a sample (FiftyOne's id); '' in other views.
+
+    >>> tell_flip(None, "suspects", "")
+    ''
+    """
+    models = view_name.removeprefix(FLIPS).split() if view_name.startswith(FLIPS) and sample_id else []
+    if len(models) != 2:
+        return ""
+    fields = [f"{model}.{part}" for model in models for part in ("label", "confidence")]
+    kind, before, p_before, after, p_after = view.select([sample_id]).values([f"{FLIP}.label", *fields])
+    if not kind or not kind[0]:
+        return ""
+    said = f"{models[0]} said {before[0]} ({p_before[0]:.2f}), {models[1]} says {after[0]} ({p_after[0]:.2f})"
+    return f"**{kind[0].capitalize()}**: {said}."
+
+
 def _declare(fo: Any, view: Any, fields: Sequence[str]) -> None:
     for name in set(fields) - set(view.get_field_schema()):
         view.add_sample_field(name, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)

@@ -1,4 +1,4 @@
-"""A dataset to a picture of it in the App: ``python -m tests.browser.shoot DATASET OUT``, and the tests' browser."""
+"""A dataset to pictures of it in the App: ``python -m tests.browser.shoot DATASET OUT``, and the tests' browser."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
 from curate.dataset import open_dataset
 from curate.files import Problem
-from curate.review import open_app, push_review
+from curate.review import open_app
 from curate.spec import read_spec
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -52,7 +54,8 @@ def running_browser() -> Iterator[Any]:
 
 def open_grid(browser: Any, url: str, width: int = 1600, height: int = 1000) -> Any:
     """Return a page that shows the App at ``url``, after all images of its first screen were drawn."""
-    page = browser.new_page(viewport={"width": width, "height": height})
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": height})
     page.set_default_timeout(SECONDS)
     page.goto(url)
     page.wait_for_selector(DRAWN)
@@ -69,22 +72,62 @@ def free_port() -> int:
 
 
 def shoot(folder: str, out: str) -> None:
-    """Push the dataset in ``folder``, open the App on it, and write what a reviewer sees to ``out``."""
-    dataset = open_dataset(folder)
-    spec, port = read_spec(dataset), free_port()
-    name = push_review(dataset, spec)
-    session = open_app(dataset, spec, port, browser=False)
-    try:
-        with running_browser() as browser:
-            page = open_grid(browser, f"http://127.0.0.1:{port}/datasets/{name}?view=suspects")
-            dismiss = page.get_by_text("Dismiss")  # an advertisement over the first images
-            dismiss.click()
-            dismiss.wait_for(state="hidden")
+    """Write what a reviewer of the dataset in ``folder`` sees in each view of the App to PNG files in ``out``."""
+    dataset, port = open_dataset(folder), free_port()
+    Path(out).mkdir(parents=True, exist_ok=True)
+    with open_app(dataset, read_spec(dataset), port, browser=False) as app, running_browser() as browser:
+        base = app.url.split("?")[0]
+        context = browser.new_context()  # one for all pages: what is dismissed stays so
+        for name, query in VIEWS.items():
+            page = open_grid(context, f"{base}?{query}")
+            dismiss_offer(page)
+            if name == "sample":
+                open_first(page)
+            elif name == "review":
+                select_first(page)
             page.mouse.move(0, 0)  # off the images: the one under it would show its checkbox
-            page.screenshot(path=out)
-    finally:
-        session.close()
-    print(f"{Path(out)}: {Path(out).stat().st_size:,} bytes")
+            page.wait_for_timeout(3_000)  # milliseconds: panels draw when their data has come
+            page.screenshot(path=Path(out) / f"{name}.png")
+            page.keyboard.press("Escape")
+            page.close()
+    print(f"{out}: {', '.join(VIEWS)}")
+
+
+VIEWS = {  # the one that leaves something selected, which the App remembers, comes last
+    "sample": "view=suspects&workspace=review",
+    "duplicates": "view=duplicates&workspace=duplicates",
+    "compare": "view=test&workspace=compare",
+    "map": "workspace=map",
+    "review": "view=suspects&workspace=review",
+}
+
+
+def dismiss_offer(page: Any) -> None:
+    """Close an advertisement of FiftyOne's, which lies over the first images and hides all else from who asks by role.
+
+    It comes once in a browser.
+    """
+    dismiss = page.get_by_text("Dismiss")
+    with contextlib.suppress(PlaywrightTimeout):
+        dismiss.click(timeout=5_000)
+        dismiss.wait_for(state="hidden")
+
+
+def open_first(page: Any) -> None:
+    """Open the first sample of the grid, once the panel beside it is there; the upper half of one is for selecting."""
+    page.get_by_text("Keys, when a sample is open").first.wait_for()
+    page.wait_for_timeout(1_000)  # milliseconds: the grid is laid out anew
+    box = page.locator(LOOKER).first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8)
+    page.locator("#modal").get_by_role("button", name="Keep as it is").wait_for()
+
+
+def select_first(page: Any) -> None:
+    page.get_by_text("Keys, when a sample is open").first.wait_for()
+    page.wait_for_timeout(1_000)
+    box = page.locator(LOOKER).first.bounding_box()
+    page.mouse.click(box["x"] + 12, box["y"] + 12)
+    page.get_by_role("button", name="Keep as it is").wait_for()
 
 
 if __name__ == "__main__":

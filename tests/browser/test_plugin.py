@@ -29,7 +29,7 @@ from curate.review.environment import load_fiftyone
 from curate.review.snapshot import review_name
 from curate.scan import read_scan, scan_dataset
 from curate.spec import Spec, read_spec
-from tests.browser.shoot import DRAWN, LOOKER, free_port, open_grid, running_browser
+from tests.browser.shoot import DRAWN, dismiss_offer, free_port, open_first, open_grid, running_browser
 from tests.browser.test_app import PATIENCE, wait_for_app
 from tests.conftest import write_findings, write_groups
 
@@ -210,18 +210,8 @@ def end_review(page: Any) -> None:
 
 def open_view(browser: Any, sitting: Sitting, view: str) -> Any:
     page = open_grid(browser, f"{sitting.origin}/datasets/{sitting.name}?view={view}")
-    dismiss = page.get_by_text("Dismiss")  # an advertisement, which hides all else from whoever asks by role
-    dismiss.click()
-    dismiss.wait_for(state="hidden")
+    dismiss_offer(page)
     return page
-
-
-def open_first(page: Any) -> None:
-    """Open the first sample of the grid, once the panel beside it is there; the upper half of one is for selecting."""
-    page.get_by_text("Open a sample or select some").wait_for()
-    page.wait_for_timeout(1_000)  # milliseconds: the grid is laid out anew
-    box = page.locator(LOOKER).first.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8)
 
 
 def answer_a_batch(page: Any, sitting: Sitting, sample_ids: list[str]) -> None:

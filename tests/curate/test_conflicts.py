@@ -586,3 +586,42 @@ def test_an_audit_keeps_them(scanned: tuple[DatasetFolder, Spec, Scan], tmp_path
     first, second = audit_dataset(dataset, spec), audit_dataset(dataset, spec)
     assert first.equals(second) and (first["issue"] == CONFLICT).sum() == 1
     assert not standing_decisions([]) and find_conflicts([], {}).empty
+
+
+def test_two_branches_that_keep_different_copies_keep_one(branches: Branches) -> None:
+    one = said("ann", "merge", B, "near_duplicate")
+    branches.on("ann", one)
+    branches.on("bob", said("bob", "merge", A, "near_duplicate", sample_id=B))
+    log = branches.merge("ann", "bob")
+    assert standing(log) == [("ann", "merge", B)]
+    found = find_conflicts(read_log(log), {A: "a.jpg", B: "b.jpg"})
+    assert list(found["sample_id"]) == [B]
+    assert "ann said merge a.jpg into b.jpg" in found.loc[0, "evidence"]
+    assert "bob said merge b.jpg into a.jpg" in found.loc[0, "evidence"]
+    append_decisions(log, [said("carol", "undrop", sample_id=A, finding="")])  # carol keeps the other one
+    assert not len(find_conflicts(read_log(log), {A: "a.jpg", B: "b.jpg"}))
+    folded = fold_decisions(read_decisions(log)).set_index("sample_id")["dropped"]
+    assert folded.to_dict() == {A: False, B: True}
+
+
+def test_a_ring_of_three_copies_is_broken_at_the_latest(branches: Branches) -> None:
+    other = "c" * 20
+    branches.on("ann", said("ann", "merge", B, "near_duplicate"))
+    branches.on("bob", said("bob", "merge", other, "near_duplicate", sample_id=B))
+    branches.on("carol", said("carol", "merge", A, "near_duplicate", sample_id=other))
+    log = branches.merge("ann", "bob", "carol")
+    assert [one[0] for one in standing(log)] == ["ann", "bob"]
+    assert list(find_conflicts(read_log(log), {A: "", B: "", other: ""})["sample_id"]) == [other]
+
+
+def test_app_and_tables_agree_on_copies_kept_by_two_branches(case: Case) -> None:
+    dataset, _, ids, _, _ = case
+    first, second = ids[4:6]
+    ann = said("ann", "merge", first, "near_duplicate", sample_id=second, seen=0)
+    bob = said("bob", "merge", second, "near_duplicate", sample_id=first, seen=0)
+    append_decisions(dataset.decisions, [ann, bob])
+    assert_app_and_tables_agree(dataset)
+    desk = Desk(Answering(dataset).evidence, read_log(dataset.decisions), "carol")
+    assert [desk.fold(one).dropped for one in (first, second)] == [False, True]
+    found = open_findings(dataset)
+    assert list(found.loc[found["issue"] == CONFLICT, "sample_id"]) == [first]

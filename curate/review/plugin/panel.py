@@ -10,6 +10,7 @@ from fiftyone.operators import types
 
 from curate.files import Problem
 from curate.review.evidence import Page
+from curate.review.opening import tell_flip
 from curate.review.plugin.operators import PANEL, PLUGIN, chosen_ids, give_answer, skip, undo_answer
 from curate.review.sitting import is_ours, read_rows, sitting_of
 from curate.review.snapshot import INFO
@@ -107,7 +108,9 @@ def _page(ctx: Any) -> Page:
     chosen = chosen_ids(ctx)
     rows = read_rows(ctx.dataset, "id", chosen[:1])
     page = sitting.find_page(rows[0].sample_id if rows else "", len(chosen))
-    return replace(page, notice=(ctx.dataset.info.get(INFO) or {}).get("notice", ""))
+    flip = tell_flip(ctx.dataset, ctx.request_params.get("view_name") or "", rows[0].fiftyone_id if rows else "")
+    told = [(ctx.dataset.info.get(INFO) or {}).get("notice", ""), flip]
+    return replace(page, notice="\n\n".join(filter(None, told)))
 
 
 def _write_page(panel: Any, page: Page, actions: FindingsPanel) -> None:
