@@ -6,7 +6,7 @@ when a file changed; the log is read under its lock for each answer: other revie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,14 +37,6 @@ class Answered:
     states: dict[str, State] = field(default_factory=dict)
     contested: dict[str, str] = field(default_factory=dict)
 
-    def __add__(self, other: Answered) -> Answered:
-        return Answered(
-            [*self.decisions, *other.decisions],
-            {**self.refused, **other.refused},
-            {**self.states, **other.states},
-            {**self.contested, **other.contested},
-        )
-
 
 class Answering:
     """Takes answers for one dataset; keeps the evidence between them."""
@@ -72,6 +64,7 @@ class Answering:
         reason: str = "",
         reviewer: str | None = None,
         shown: Mapping[str, Sequence[str]] | None = None,
+        kept: Collection[str] = (),
     ) -> Answered:
         """Write what ``answer`` means for each sample to the log, and return what became of it.
 
@@ -89,6 +82,8 @@ class Answering:
             The finding that is answered; when '', all that are open, or the one that asks for such an answer.
         reviewer
             The login name when None.
+        kept
+            The samples that get the answer ``keep`` instead, at once with the others.
         shown
             The issues that the reviewer saw as open, by sample; when None, those that are open now, else all.
 
@@ -104,7 +99,7 @@ class Answering:
         def compose(events: list[Decision]) -> list[Decision]:
             desk = Desk(evidence, events, reviewer or current_user(), reason, shown)
             for sample_id in dict.fromkeys(sample_ids):
-                desk.take(sample_id, answer, label, issue)
+                desk.take(sample_id, "keep" if sample_id in kept else answer, label, issue)
             told.append(desk)
             return desk.made
 

@@ -6,7 +6,7 @@ The log comes first and FiftyOne's copy follows: whatever is killed in between, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,18 @@ class Sitting:
         return self._progress
 
     def answer(
-        self, view: Any, ids: Sequence[str], answer: Answer, label: str = "", issue: str = "", reason: str = ""
+        self,
+        view: Any,
+        ids: Sequence[str],
+        answer: Answer,
+        label: str = "",
+        issue: str = "",
+        reason: str = "",
+        kept: Collection[str] = (),
     ) -> Answered:
         """Take one answer for the samples with FiftyOne's ``ids`` and bring FiftyOne's copy in line.
+
+        Those of them in ``kept`` get the answer ``keep`` instead.
 
         Raises
         ------
@@ -111,7 +120,14 @@ class Sitting:
         rows = chosen + read_rows(view, "sample_id", sorted(copies))
         shown = {row.sample_id: list(row.open_issues) for row in rows}
         answered = self.answering.answer(
-            sample_ids, answer, label=label, issue=issue, reason=reason, reviewer=reviewer_of(view), shown=shown
+            sample_ids,
+            answer,
+            label=label,
+            issue=issue,
+            reason=reason,
+            reviewer=reviewer_of(view),
+            shown=shown,
+            kept={row.sample_id for row in chosen if row.fiftyone_id in kept},
         )
         self._show(view, rows, answered.states)
         if (view.info.get(INFO) or {}).get("notice"):

@@ -135,6 +135,16 @@ def test_the_open_sample_comes_before_the_selection_and_the_next_one_opens(pushe
     assert "open_sample" not in told["asked"] and said(dataset)[-1] == (discs[2], "relabel", "square", "label_error")
 
 
+def test_after_a_copy_was_merged_away_the_next_one_is_not_that_copy(pushed: Pushed) -> None:
+    _, _, view, discs = pushed
+    first, second = ids_of(view, discs[3:5])
+    told = call("keep_this_copy", view, current_sample=first, view_name="duplicates")
+    assert len(told["decisions"]) == 1 and "open_sample" not in told["asked"]
+    call("undo", view)
+    told = call("skip", view, current_sample=first, view_name="duplicates")
+    assert told["asked"]["open_sample"]["id"] == second  # of the same group
+
+
 def test_thumbs_down_keeps_where_thumbs_up_accepts(pushed: Pushed) -> None:
     dataset, _, view, discs = pushed
     up, down = ids_of(view, discs[1:3])
@@ -144,8 +154,7 @@ def test_thumbs_down_keeps_where_thumbs_up_accepts(pushed: Pushed) -> None:
         (discs[1], "relabel", "square", "label_error"),
         (discs[2], "keep", "disc", "label_error"),
     ]
-    call("undo", view)
-    call("undo", view)
+    call("undo", view)  # one answer, whatever the thumbs
     assert not read_decisions(dataset.decisions)
 
 

@@ -13,6 +13,7 @@ from fiftyone.operators import types
 
 from curate.files import Problem
 from curate.review.answering import Answered, tell_refused
+from curate.review.desk import Answer
 from curate.review.layout import issue_of_view
 from curate.review.sitting import END, SKIPPED, Sitting, is_ours, sitting_of
 
@@ -42,7 +43,7 @@ LABELS = {
 class AnswerOperator(operators.Operator):
     """An answer to the findings of samples; `answer` is set by the subclasses."""
 
-    answer = ""
+    answer: Answer = "keep"
 
     @property
     def config(self) -> operators.OperatorConfig:
@@ -173,7 +174,7 @@ def _has_panel_beside(spaces: Any) -> bool:
 OPERATORS = [*ANSWER_OPERATORS, Undo, Note, Skip, End, Welcome]
 
 
-def give_answer(ctx: Any, answer: str, params: dict[str, Any]) -> dict[str, Any]:
+def give_answer(ctx: Any, answer: Answer, params: dict[str, Any]) -> dict[str, Any]:
     """Answer for the chosen samples, show it, and go on to the next; return what was written.
 
     ``params`` may hold `label` or `number` (of the class, from 1), `issue`, `reason`, `all_in_view`.
@@ -181,15 +182,14 @@ def give_answer(ctx: Any, answer: str, params: dict[str, Any]) -> dict[str, Any]
     try:
         sitting, view = sitting_of(ctx.dataset), ctx.dataset
         ids = _expect_chosen(ctx, bool(params.get("all_in_view")))
-        following = _next_id(ctx, ids)
+        order = _order(ctx)  # before: what is answered may leave the view
         issue = params.get("issue") or _issue_of(ctx, sitting)
         label, reason = _label(params, sitting), params.get("reason") or ""
-        answered = Answered()
-        for part, word in _by_thumb(ctx, ids, answer):
-            answered += sitting.answer(view, part, word, label, issue, reason)
+        kept = _thumbs_down(ctx) if answer == "accept" else ()
+        answered = sitting.answer(view, ids, answer, label, issue, reason, kept)
     except Problem as problem:
         return _refuse(ctx, str(problem))
-    return _tell(ctx, answered, following)
+    return _tell(ctx, answered, _next_waiting(ctx, order, ids))
 
 
 def undo_answer(ctx: Any) -> dict[str, Any]:
@@ -207,12 +207,11 @@ def skip(ctx: Any) -> dict[str, Any]:
     """Tag the chosen samples as skipped and go on to the next."""
     try:
         sitting_of(ctx.dataset)
-        ids = _expect_chosen(ctx)
-        following = _next_id(ctx, ids)
+        ids, order = _expect_chosen(ctx), _order(ctx)
     except Problem as problem:
         return _refuse(ctx, str(problem))
     ctx.dataset.select(ids).tag_samples(SKIPPED)
-    return _tell(ctx, Answered(), following)
+    return _tell(ctx, Answered(), _next_waiting(ctx, order, ids))
 
 
 def chosen_ids(ctx: Any) -> list[str]:
@@ -228,13 +227,10 @@ def _expect_chosen(ctx: Any, all_in_view: bool = False) -> list[str]:
     return list(ctx.view.values("id"))
 
 
-def _by_thumb(ctx: Any, ids: Sequence[str], answer: str) -> list[tuple[list[str], Any]]:
-    """Return whom to give which answer: where suggestions are accepted, a thumb down keeps what it marks."""
-    down = {one["id"] for one in ctx.selected_samples if isinstance(one, dict) and one.get("type") == "alt"}
-    if answer != "accept" or ctx.current_sample:
-        return [(list(ids), answer)]
-    parts = [([one for one in ids if one not in down], answer), ([one for one in ids if one in down], "keep")]
-    return [(part, word) for part, word in parts if part]
+def _thumbs_down(ctx: Any) -> set[str]:
+    """Return what is kept where suggestions are accepted; behind an open sample no selection can be seen."""
+    marked = [] if ctx.current_sample else [one for one in ctx.selected_samples if isinstance(one, dict)]
+    return {one["id"] for one in marked if one.get("type") == "alt"}
 
 
 def _label(params: dict[str, Any], sitting: Sitting) -> str:
@@ -251,16 +247,20 @@ def _issue_of(ctx: Any, sitting: Sitting) -> str:
     return issue if issue in sitting.answering.evidence.issues else ""
 
 
-def _next_id(ctx: Any, ids: Sequence[str]) -> str:
-    """Return the next sample in view that waits for an answer, after the open one; '' when there is none."""
+def _order(ctx: Any) -> list[str]:
+    """Return the samples of the view from the open one on; [] when none is open."""
     if not ctx.current_sample:
-        return ""
+        return []
     view = ctx.view.flatten() if ctx.view._is_dynamic_groups else ctx.view  # each copy, not one a group
     keys = view.values("id")
     place = keys.index(ctx.current_sample) + 1 if ctx.current_sample in keys else 0
-    order = [*keys[place:], *keys[:place]]
+    return [*keys[place:], *keys[:place]]
+
+
+def _next_waiting(ctx: Any, order: Sequence[str], answered: Sequence[str]) -> str:
+    """Return the first sample in ``order`` that waits for an answer now; '' when none does."""
     for start in range(0, len(order), AT_ONCE):  # in parts: the next one that waits is mostly near
-        part = [one for one in order[start : start + AT_ONCE] if one not in ids]
+        part = [one for one in order[start : start + AT_ONCE] if one not in answered]
         found = ctx.dataset.select(part).values(["id", "open_issues", "tags"])
         waiting = {key for key, issues, tags in zip(*found, strict=True) if issues and SKIPPED not in (tags or ())}
         if following := next((one for one in part if one in waiting), ""):
