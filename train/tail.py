@@ -147,4 +147,6 @@ def train_epoch(
 
 
 def _laid_out(x: Tensor) -> Tensor:
+    # Activations are kept in half the bits; where those do not help, the network's weights have all of them.
+    x = x if torch.is_autocast_enabled(x.device.type) else x.float()
     return x.contiguous(memory_format=torch.channels_last)

@@ -89,14 +89,14 @@ class App:
     def __init__(self, dataset: DatasetFolder, server: AppServer, running: Running) -> None:
         self.dataset, self.server, self.running = dataset, server, running
         self._open = contextlib.ExitStack()
+        self._open.callback(server.stop)
+        self._open.enter_context(registered(running))
 
     @property
     def url(self) -> str:
         return self.running.url
 
     def __enter__(self) -> App:
-        self._open.enter_context(registered(self.running))
-        self._open.callback(self.server.stop)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +144,7 @@ def open_app(
         view = load_fiftyone().load_dataset(name)
         mark(view, reviewer=actor)
         url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
-        app = App(dataset, starting.result(), replace(running, url=url)).__enter__()
+        app = App(dataset, starting.result(), replace(running, url=url))
     _show(url, browser, notify, "is at")
     return app
 
@@ -152,14 +152,11 @@ def open_app(
 @contextlib.contextmanager
 def _starting(port: int, address: str) -> Iterator[Future[AppServer]]:
     """Yield a server that is being started, which takes seconds; if the block fails, it is stopped again."""
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as failing:
         starting = pool.submit(AppServer, port, address)
-        try:
-            yield starting
-        except BaseException:
-            if starting.exception() is None:
-                starting.result().stop()
-            raise
+        failing.callback(lambda: starting.result().stop())
+        yield starting
+        failing.pop_all()
 
 
 def _link_plugin(notify: Notify) -> Path | None:
