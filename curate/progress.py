@@ -32,19 +32,22 @@ def track(rows: Iterable[Row], total: int | None, label: str, unit: str = "image
 
 
 @contextlib.contextmanager
-def counting(total: int, label: str, unit: str) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many of ``total`` are done by now: for work whose pace is a person's."""
+def counting(left: Callable[[], int], label: str, unit: str) -> Iterator[Callable[[], None]]:
+    """Yield a function to call when some are done, for work whose pace is a person's; ``left`` says how many are.
+
+    Nothing is counted where nobody looks.
+    """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda: None
         return
+    asked = left()
     with _bar() as bar:
-        task = bar.add_task(label, total=total, rate="", note="")
+        task = bar.add_task(label, total=asked, rate="", note="")
         start = time.monotonic()
 
-        def tell(done: int) -> None:
-            minutes = (time.monotonic() - start) / 60
-            rate = f"{done / minutes:,.0f} {unit}/min" if done > 0 else ""
-            bar.update(task, completed=max(0, done), rate=rate)
+        def tell() -> None:
+            done, minutes = max(0, asked - left()), (time.monotonic() - start) / 60
+            bar.update(task, completed=done, rate=f"{done / minutes:,.0f} {unit}/min" if done else "")
 
         yield tell
 

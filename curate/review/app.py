@@ -16,7 +16,6 @@ from curate.dataset import DatasetFolder
 from curate.decide import current_user
 from curate.decisions import Decision, read_decisions
 from curate.files import Problem
-from curate.findings import open_findings
 from curate.progress import counting
 from curate.review.desk import TOOL
 from curate.review.environment import load_fiftyone, revive_database
@@ -204,15 +203,15 @@ def _watch_until_ended(app: App, notify: Notify) -> None:
     """Log edits, show what others say and keep App and database running until somebody ends the review."""
     from pymongo.errors import PyMongoError
 
-    with _interrupts() as interrupted, counting(_waiting(app.dataset), "reviewing", "answers") as count:
+    watch, told = Watch(app.dataset, load_fiftyone().load_dataset(app.running.name), notify), ""
+    left = watch.sitting.count_waiting
+    with _interrupts() as interrupted, counting(left, "reviewing", "answers") as count:
         notify("Ctrl-C here, or the button in the App, ends the review. Each answer is saved as it is given.")
-        watch = Watch(app.dataset, load_fiftyone().load_dataset(app.running.name), notify)
-        asked, told = _waiting(app.dataset), ""
         while not interrupted.wait(EVERY) and not app.running.end.exists():
             try:
                 _keep_running(app, notify)
                 if watch.look():
-                    count(asked - _waiting(app.dataset))
+                    count()
                 told = ""
             except (Problem, PyMongoError) as error:
                 # The next look may find it mended: by the reviewer, or by us.
@@ -226,11 +225,6 @@ def _keep_running(app: App, notify: Notify) -> None:
         notify("The App's database had stopped and was started again; no answer is lost.")
     if app.server.revive():
         notify("The App's server had stopped and was started again; reload the page.")
-
-
-def _waiting(dataset: DatasetFolder) -> int:
-    audited = (dataset.cache / "findings.parquet").is_file()
-    return len(open_findings(dataset)) if audited else 0
 
 
 @contextlib.contextmanager

@@ -103,6 +103,8 @@ class Desk:
     def _closes_ring(self, sample_id: str, weighed: Weighed) -> tuple[Decision, Decision] | None:
         """Return the sample's merge, after what it is at odds with, where it is the latest of a ring of merges."""
         path = [merge_in_force(weighed.counting)]
+        if path[0] is None:
+            return None
         while path[-1] is not None and path[-1].label not in {one.sample_id for one in path if one}:
             path.append(merge_in_force(self._alone(path[-1].label).counting))
         rings = find_rings(one for one in path if one is not None)
@@ -138,6 +140,16 @@ class Desk:
         answered |= {COPIES} if len(self.left(sample_id)) < 2 else set()
         rows = [row for row in self.evidence.findings.get(sample_id, ()) if row.issue not in answered]
         return sorted(conflicts + rows, key=lambda row: (row.score, row.issue))
+
+    def open_everywhere(self) -> list[Any]:
+        """Return the findings of all samples that wait for an answer; quick where few were answered of many."""
+        told = {copy for one in self.events for copy in (one, *self.group(one))}
+        rows = [row for one in told for row in self.open(one)]
+        for sample_id, found in self.evidence.findings.items():
+            if sample_id not in told:  # nothing was said of it, nor of a copy
+                is_copy = sample_id in self.evidence.group_of
+                rows += [row for row in found if is_copy or row.issue != COPIES]
+        return rows
 
     def _conflict_rows(self, sample_id: str, is_settled_too: bool) -> list[Any]:
         """Return the finding that two people differ on the sample, if it is open or (`is_settled_too`) was."""

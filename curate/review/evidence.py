@@ -121,14 +121,19 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     )
 
 
+def find_waiting(sitting: Sitting) -> list[Any]:
+    """Return the findings of all samples that wait for an answer."""
+    evidence = sitting.answering.evidence
+    return Desk(evidence, sitting.events, "").open_everywhere()
+
+
 def tell_progress(sitting: Sitting) -> str:
     """Return how much of the label errors is answered and may be real among the rest, and what else waits."""
     evidence = sitting.answering.evidence
     if not evidence.audited:
         return "Nothing was audited yet."
     found = [row for rows in evidence.findings.values() for row in rows]
-    desk = Desk(evidence, sitting.events, "")
-    waiting = [row for one in {*evidence.findings, *desk.events} for row in desk.open(one)]
+    waiting = find_waiting(sitting)
     errors = [row for row in waiting if row.issue == "label_error"]
     total = sum(row.issue == "label_error" for row in found)
     told = [f"**{total - len(errors):,} of {total:,} label errors answered.**"] if total else []

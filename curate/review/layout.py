@@ -179,10 +179,11 @@ def save_open_view(view: Any, issue: str, limit: int = 0) -> str:
 def issue_of_view(name: str) -> str:
     """Return the issue that the saved view ``name`` asks about; '' for a view that asks about no single one.
 
-    >>> issue_of_view("open dark"), issue_of_view("suspects"), issue_of_view("test")
+    >>> issue_of_view("open dark"), issue_of_view("worst suspects"), issue_of_view("test")
     ('dark', 'label_error', '')
     """
     known = {SUSPECTS: "label_error", NEXT: "unlabelled", DUPLICATES: "near_duplicate", "test": ""}
+    name = name.removeprefix(WORST)
     return known.get(name, name.removeprefix(OPEN))
 
 

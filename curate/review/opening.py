@@ -77,7 +77,7 @@ def _save_flips(view: Any, opening: Opening) -> str:
     ids = dict(zip(*view.values(["sample_id", "id"]), strict=True))
     flips = sorted((one for one in opening.flips if one["sample_id"] in ids), key=lambda one: KINDS.index(one["kind"]))
     keys = [ids[one["sample_id"]] for one in flips]
-    view.set_field(FLIP, None).save(FLIP)  # of an earlier comparison
+    view.exists(FLIP).set_field(FLIP, None).save(FLIP)  # of an earlier comparison
     for field, label, sure in ((FLIP, "kind", None), (before, "before", "p_before"), (after, "after", "p_after")):
         values = [fo.Classification(label=one[label], confidence=one[sure] if sure else None) for one in flips]
         view.set_values(field, dict(zip(keys, values, strict=True)), key_field="id", progress=False)

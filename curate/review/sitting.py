@@ -20,7 +20,7 @@ from curate.files import Problem
 from curate.review.answering import Answered, Answering
 from curate.review.desk import Answer, Desk, State
 from curate.review.environment import load_fiftyone
-from curate.review.evidence import Gallery, Page, find_page, tell_progress
+from curate.review.evidence import Gallery, Page, find_page, find_waiting, tell_progress
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
 from curate.review.running import running_reviews
@@ -83,6 +83,10 @@ class Sitting:
     def warm_up(self) -> None:
         """Read what the first answer and the first neighbours need, before somebody waits for it."""
         self.gallery.warm_up(self)
+
+    def count_waiting(self) -> int:
+        """Return how many findings wait for an answer."""
+        return len(find_waiting(self))
 
     @property
     def progress(self) -> str:

@@ -379,6 +379,8 @@ def assert_app_and_tables_agree(dataset: DatasetFolder) -> None:
     desk = Desk(app.evidence, read_log(dataset.decisions), "")
     table = open_findings(dataset).groupby("sample_id")["issue"].agg(set).to_dict()
     assert {one: issues for one in app.evidence.path if (issues := {row.issue for row in desk.open(one)})} == table
+    everywhere = {(row.sample_id, row.issue) for row in desk.open_everywhere()}
+    assert everywhere == {(one, issue) for one, issues in table.items() for issue in issues}
 
 
 def test_two_reviewers_at_once(case: Case) -> None:
