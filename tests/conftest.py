@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from curate.dataset import DatasetFolder, open_dataset
-from curate.init import init_dataset
+from curate.init import Start, init_dataset
 from curate.scan import Scan, scan_dataset
 from curate.spec import Spec, read_spec
 from curate.tables import FINDINGS, shaped, write_table
@@ -79,6 +79,19 @@ def make_dataset(tmp_path: Path) -> Callable[..., tuple[DatasetFolder, Spec]]:
         return dataset, read_spec(dataset)
 
     return make
+
+
+def write_partly_labelled(shapes: Path, folder: Path) -> tuple[DatasetFolder, Spec]:
+    """Return a scanned dataset in ``folder``: 12 discs and 12 squares, the last five squares without a label."""
+    images = folder / "images"
+    shutil.copytree(shapes, images)
+    rows = [f"{label}/{place:03d}.jpg" for label in ("disc", "square") for place in range(12)]
+    labelled = [f"{path},{path.split('/')[0] if path < 'square/007' else ''}" for path in rows]
+    (images / "labels.csv").write_text("\n".join(["path,label", *labelled]))
+    init_dataset(folder / "set", images / "labels.csv", Start(classes=("disc", "square")))
+    dataset = open_dataset(folder / "set")
+    scan_dataset(dataset, read_spec(dataset))
+    return dataset, read_spec(dataset)
 
 
 @pytest.fixture

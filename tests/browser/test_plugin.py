@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,17 +20,16 @@ import psutil
 import pytest
 
 from curate.build import build_version
-from curate.dataset import DatasetFolder, open_dataset
+from curate.dataset import DatasetFolder
 from curate.decisions import read_decisions
-from curate.init import Start, init_dataset
 from curate.review.database import database_folder
 from curate.review.environment import load_fiftyone
 from curate.review.snapshot import review_name
-from curate.scan import read_scan, scan_dataset
-from curate.spec import Spec, read_spec
+from curate.scan import read_scan
+from curate.spec import Spec
 from tests.browser.shoot import DRAWN, dismiss_offer, free_port, open_first, open_grid, running_browser
 from tests.browser.test_app import PATIENCE, wait_for_app
-from tests.conftest import write_findings, write_groups
+from tests.conftest import write_findings, write_groups, write_partly_labelled
 
 PLUGIN = "@specurate/review"
 CALLS = 200
@@ -62,7 +60,7 @@ class Sitting:
 
 @pytest.fixture
 def sitting(shapes: Path, tmp_path: Path) -> Iterator[Sitting]:
-    dataset, spec = write_dataset(shapes, tmp_path)
+    dataset, spec = write_partly_labelled(shapes, tmp_path)
     samples = read_scan(dataset).samples.sort_values("path")
     discs = list(samples.loc[samples["given_label"] == "disc", "sample_id"])
     copies = list(samples.loc[samples["given_label"] == "square", "sample_id"])[:2]
@@ -85,19 +83,6 @@ def sitting(shapes: Path, tmp_path: Path) -> Iterator[Sitting]:
         yield open_sitting
     finally:
         kill_review(open_sitting.process)
-
-
-def write_dataset(shapes: Path, folder: Path) -> tuple[DatasetFolder, Spec]:
-    """12 discs and 12 squares, the last five squares without a label."""
-    images = folder / "images"
-    shutil.copytree(shapes, images)
-    rows = [f"{label}/{place:03d}.jpg" for label in ("disc", "square") for place in range(12)]
-    labelled = [f"{path},{path.split('/')[0] if path < 'square/007' else ''}" for path in rows]
-    (images / "labels.csv").write_text("\n".join(["path,label", *labelled]))
-    init_dataset(folder / "set", images / "labels.csv", Start(classes=("disc", "square")))
-    dataset = open_dataset(folder / "set")
-    scan_dataset(dataset, read_spec(dataset))
-    return dataset, read_spec(dataset)
 
 
 def start_review(dataset: DatasetFolder) -> tuple[subprocess.Popen[str], str]:

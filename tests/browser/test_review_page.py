@@ -16,12 +16,12 @@ from curate.commands.review_page import collect_cards, write_review_page
 from curate.dataset import DatasetFolder
 from curate.decisions import read_decisions
 from curate.findings import open_findings
-from curate.scan import Scan
+from curate.scan import Scan, read_scan
 from curate.spec import Audit, Spec
 from reports.review_page import render_review_page
 from tests.browser.shoot import running_browser
 from tests.browser.test_report import CONTRAST, Watched
-from tests.conftest import write_findings, write_groups
+from tests.conftest import write_findings, write_groups, write_partly_labelled
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- {{ 7 * 7 }} \u202egpj.exe"
 
@@ -51,12 +51,17 @@ def asked(scanned: tuple[DatasetFolder, Spec, Scan]) -> tuple[DatasetFolder, Spe
     ]
     dark = {"sample_id": ids[4], "issue": "dark", "suggested_action": "drop", "evidence": "as night"}
     write_findings(dataset, *errors, *copies, dark)
-    np.save(dataset.path / "vectors.npy", np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32))
-    (dataset.path / "vectors.txt").write_text("\n".join(scan.samples["sample_id"]), encoding="utf-8")
-    spec = spec.model_copy(update={"audit": Audit(embedding="vectors.npy")})
+    spec = with_vectors(dataset, spec, scan)
     page = write_review_page(dataset, spec)
     assert page.path and (page.cards, page.left) == (8, 0)
     return dataset, spec, ids, page.path
+
+
+def with_vectors(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Spec:
+    """Return ``spec`` with vectors from a file, so that no network has to run."""
+    np.save(dataset.path / "vectors.npy", np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32))
+    (dataset.path / "vectors.txt").write_text("\n".join(scan.samples["sample_id"]), encoding="utf-8")
+    return spec.model_copy(update={"audit": Audit(embedding="vectors.npy")})
 
 
 @pytest.fixture
@@ -158,6 +163,30 @@ def collect_cards_before(dataset: DatasetFolder, spec: Spec) -> list[dict[str, A
 def path_of(dataset: DatasetFolder, spec: Spec, sample_id: str) -> str:
     cards, _ = collect_cards(dataset, spec)
     return next(str(one["path"]) for card in cards for one in card["members"] if one["id"] == sample_id)
+
+
+def test_images_get_their_first_label(browser: Any, shapes: Path, tmp_path: Path) -> None:
+    dataset, spec = write_partly_labelled(shapes, tmp_path)
+    scan = read_scan(dataset)
+    bare = list(scan.samples.loc[scan.samples["given_label"] == "", "sample_id"])
+    write_groups(dataset, scan)
+    write_findings(
+        dataset, *({"sample_id": one, "issue": "unlabelled", "score": 0.1 * place} for place, one in enumerate(bare))
+    )
+    spec = with_vectors(dataset, spec, scan)
+    page_file = write_review_page(dataset, spec, issue="unlabelled").path
+    assert page_file
+    review = Watched(browser, page_file)
+    introduce(review.page)
+    for _ in bare:
+        review.page.keyboard.press("2")
+    assert "5 of 5 answered" in counts(review.page)
+    apply_answers(dataset, spec, download(review.page, tmp_path))
+    review.page.close()
+    decided = [(one.sample_id, one.action, one.label, one.finding) for one in read_decisions(dataset.decisions)]
+    assert decided == [(one, "relabel", "square", "unlabelled") for one in bare]
+    manifest = build_version(dataset, spec).manifest.set_index("sample_id")["label"]
+    assert len(manifest) == 24 and set(manifest[bare]) == {"square"}
 
 
 def test_an_answer_settles_what_the_same_picture_is_asked_elsewhere(review: Watched, tmp_path: Path) -> None:
