@@ -24,7 +24,7 @@ from curate.review.evidence import Gallery, Page, find_page, find_waiting, tell_
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
 from curate.review.running import running_reviews
-from curate.review.snapshot import INFO, journal_rows, mark, read_snapshot, writing
+from curate.review.snapshot import INFO, journal_rows, mark, read_journal, read_snapshot, writing
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
 END = "CURATE_REVIEW_END"  # the file that asks the review of this App to end
@@ -56,6 +56,7 @@ class Sitting:
         self.gallery = Gallery()
         self._snapshot: dict[str, tuple[str, bool, bool]] = {}
         self._token = ""
+        self._noted = 0  # bytes of the journal that are in the snapshot
         self._log: tuple[object, list[Decision]] = (None, [])
         self._counted: tuple[object, object] = (None, None)
         self._asked: tuple[str, int] = ("", -1)
@@ -181,7 +182,10 @@ class Sitting:
             snapshot = read_snapshot(self.dataset, view)
             table = pd.DataFrame() if snapshot is None else snapshot
             self._snapshot = {row.fiftyone_id: (row.label, row.drop, row.keep) for row in table.itertuples()}
-            self._token = token
+            self._token, self._noted = token, 0
+        # What another process, mostly the App's server, wrote since.
+        noted, self._noted = read_journal(self.dataset, view.name, token, self._noted)
+        self._snapshot |= {key: (row["label"], row["drop"], row["keep"]) for key, row in noted.items()}
 
     def show(self, view: Any, sample_ids: Sequence[str]) -> None:
         """Bring FiftyOne's copy of the samples and of their copies in line with the log as it is now."""
@@ -255,9 +259,8 @@ def read_rows(view: Any, field: str, values: Sequence[str]) -> list[Row]:
     """Return the rows of ``view`` whose ``field`` (`id` or `sample_id`) is one of ``values``, in that order."""
     if not values:
         return []
-    from fiftyone import ViewField
-
-    found = view.select(list(values)) if field == "id" else view.match(ViewField(field).is_in(list(values)))
+    # Not by an expression of FiftyOne's: those use no index.
+    found = view.select(list(values)) if field == "id" else view.mongo([{"$match": {field: {"$in": list(values)}}}])
     columns = found.values(["id", "sample_id", "label.label", "tags", "open_issues"])
     rows = [
         Row(key, sample_id or "", label or "", tuple(tags or ()), tuple(issues or ()))

@@ -53,7 +53,7 @@ def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     token = pushed.get("token")
     if not table.is_file() or not about.is_file() or not token or read_json(about)["token"] != token:
         return None
-    return _with_journal(read_parquet(table), _journal(dataset, view.name), token)
+    return _with_journal(read_parquet(table), read_journal(dataset, view.name, token)[0])
 
 
 @contextlib.contextmanager
@@ -78,16 +78,24 @@ def journal_rows(dataset: DatasetFolder, view: Any, rows: list[dict[str, Any]]) 
         log.write(line + "\n")
 
 
-def _with_journal(snapshot: pd.DataFrame, journal: Path, token: str) -> pd.DataFrame:
-    """Return ``snapshot`` with what was written since; such a row loses its digest, so that the next push writes it."""
-    if not journal.is_file():
-        return snapshot
+def read_journal(
+    dataset: DatasetFolder, name: str, token: str, start: int = 0
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """Return what was noted after byte ``start`` under ``token``, the latest of each sample, and where to go on."""
+    journal = _journal(dataset, name)
+    content = journal.read_bytes()[start:] if journal.is_file() else b""
+    whole = content[: content.rfind(b"\n") + 1]
     latest: dict[str, dict[str, Any]] = {}
-    for line in journal.read_text(encoding="utf-8").splitlines():
+    for line in whole.splitlines():
         with contextlib.suppress(json.JSONDecodeError):  # half a line of a process that was killed
             entry = json.loads(line)
             if entry["token"] == token:
                 latest |= {row["fiftyone_id"]: row for row in entry["rows"]}
+    return latest, start + len(whole)
+
+
+def _with_journal(snapshot: pd.DataFrame, latest: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Return ``snapshot`` with what was written since; such a row loses its digest, so that the next push writes it."""
     rows = [
         {**row, **latest[row["fiftyone_id"]], "digest": ""} if row["fiftyone_id"] in latest else row
         for row in snapshot.to_dict("records")
