@@ -58,7 +58,7 @@ def standing_decisions(events: Sequence[Decision]) -> list[Decision]:
 
     What an `undo` took back counts as never said, and what contests another person's word not before that is settled.
     """
-    return _break_rings(events)[0]
+    return _weigh_all(events)[0]
 
 
 def said_decisions(events: Iterable[Decision]) -> list[Decision]:
@@ -77,12 +77,15 @@ def weigh_sample(events: Sequence[Decision]) -> Weighed:
     )
 
 
+def open_conflicts(events: Sequence[Decision]) -> dict[str, list[tuple[Decision, Decision]]]:
+    """Return what is open, by sample: what stands, and what contests it. Quick where nothing is."""
+    return _weigh_all(events)[1]
+
+
 def find_conflicts(events: Sequence[Decision], paths: Mapping[str, str]) -> pd.DataFrame:
     """Return the open conflicts as rows of ``tables.FINDINGS``, one a sample; only of samples that ``paths`` names."""
-    found = {sample_id: weigh_sample(own).conflicts for sample_id, own in _doubtful(events).items()}
-    for first, latest in _break_rings(events)[1]:
-        found.setdefault(latest.sample_id, []).append((first, latest))
-    rows = [conflict_row(one, pairs, paths) for one, pairs in sorted(found.items()) if pairs and one in paths]
+    found = sorted(open_conflicts(events).items())
+    rows = [conflict_row(one, pairs, paths) for one, pairs in found if one in paths]
     return shaped(pd.DataFrame(rows), FINDINGS) if rows else empty(FINDINGS)
 
 
@@ -143,17 +146,20 @@ def tell_word(decision: Decision, paths: Mapping[str, str]) -> str:
     return f"{decision.action} {paths.get(decision.label, decision.label)}".strip()
 
 
-def _break_rings(events: Sequence[Decision]) -> tuple[list[Decision], list[tuple[Decision, Decision]]]:
-    """Return the decisions that count, without those that close a ring of merges, and of each ring what is at odds."""
-    doubtful = _doubtful(events)
-    counting = {id(one) for own in doubtful.values() for one in weigh_sample(own).counting}
+def _weigh_all(
+    events: Sequence[Decision],
+) -> tuple[list[Decision], dict[str, list[tuple[Decision, Decision]]]]:
+    """Return the decisions that count, without those that close a ring of merges, and by sample what is at odds."""
+    doubtful = {sample_id: weigh_sample(own) for sample_id, own in _doubtful(events).items()}
+    counting = {id(one) for weighed in doubtful.values() for one in weighed.counting}
     standing = [one for one in said_decisions(events) if one.sample_id not in doubtful or id(one) in counting]
-    broken: list[tuple[Decision, Decision]] = []
+    conflicts = {sample_id: weighed.conflicts for sample_id, weighed in doubtful.items() if weighed.conflicts}
     while rings := find_rings(standing):  # an earlier merge may be in force again, and close another
-        broken += rings
-        latest = {id(one) for _, one in rings}
-        standing = [one for one in standing if id(one) not in latest]
-    return standing, broken
+        for first, latest in rings:
+            conflicts.setdefault(latest.sample_id, []).append((first, latest))
+        closing = {id(latest) for _, latest in rings}
+        standing = [one for one in standing if id(one) not in closing]
+    return standing, conflicts
 
 
 def _doubtful(events: Sequence[Decision]) -> dict[str, list[Decision]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from curate.conflicts import CONFLICT, LABEL_ISSUES, find_conflicts, said_decisions, standing_decisions, states_label
+from curate.conflicts import CONFLICT, LABEL_ISSUES, find_conflicts, open_conflicts, standing_decisions, states_label
 from curate.dataset import DatasetFolder
-from curate.decisions import Decision, decided_pairs, fold_decisions, read_log
+from curate.decisions import decided_pairs, fold_decisions, read_log
 from curate.tables import FINDINGS, read_parquet, read_table, shaped
 
 
@@ -36,7 +36,7 @@ def with_conflicts(dataset: DatasetFolder, scored: pd.DataFrame) -> pd.DataFrame
     """Return ``scored`` with the open conflicts between decisions, which come and go with the log alone."""
     samples = dataset.cache / "samples.parquet"
     events = read_log(dataset.decisions) if samples.is_file() else []
-    if len(standing_decisions(events)) == len(said_decisions(events)):  # nothing is contested
+    if not open_conflicts(events):
         return scored
     table = read_parquet(samples, columns=["sample_id", "path"])
     conflicts = find_conflicts(events, dict(zip(table["sample_id"], table["path"], strict=True)))
@@ -59,19 +59,13 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     stated = {one.sample_id for one in decisions if states_label(one)}
     answered = decided_pairs(decisions) | {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
-    disputed = _disputed(table, events)
+    disputed = open_conflicts(events)  # now: the table may have been read before the last decision
     pairs = zip(table["sample_id"], table["issue"], strict=True)
     waiting = [
         pair[0] in disputed if pair[1] == CONFLICT else pair not in answered and pair[0] not in gone for pair in pairs
     ]
     is_waiting = pd.Series(waiting, table.index, dtype=bool)
     return table[is_waiting & ~_alone(dataset, table, gone)].reset_index(drop=True)
-
-
-def _disputed(table: pd.DataFrame, events: list[Decision]) -> set[str]:
-    """Return the samples whose decisions are in conflict now: ``table`` may have been read before the last one."""
-    asked = dict.fromkeys(table.loc[table["issue"] == CONFLICT, "sample_id"], "")
-    return set(find_conflicts(events, asked)["sample_id"]) if asked else set()
 
 
 def _alone(dataset: DatasetFolder, table: pd.DataFrame, gone: set[str]) -> pd.Series:

@@ -46,9 +46,9 @@ def detectors(
 
 
 def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    agreed = _agreed(row) if row["answered"] else {"people agreed": "", "between": ""}
     from curate.ledger import NO_FAULTS
 
+    agreed = _agreed(row) if row["answered"] else {"people agreed": "", "between": ""}
     is_told = row["open"] and row["issue"] not in NO_FAULTS and row["expected_left"] == row["expected_left"]
     left = round(row["expected_left"]) if is_told else ""
     return {"issue": row["issue"], "found": row["found"], "open": row["open"], **agreed, "expected left": left}

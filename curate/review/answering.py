@@ -229,10 +229,11 @@ def _time(decision: Decision) -> datetime:
 
 def _stamp_of(dataset: DatasetFolder) -> object:
     files = [dataset.spec, dataset.votes, dataset.lock, *(dataset.cache / f"{name}.parquet" for name in TABLES)]
-    return [_stamp_of_file(file) for file in files]
+    return [stamp_of_file(file) for file in files]
 
 
-def _stamp_of_file(file: Path) -> tuple[int, int] | None:
+def stamp_of_file(file: Path) -> tuple[int, int] | None:
+    """Return what changes whenever ``file`` is written; None when it is not there."""
     try:
         about = file.stat()
     except FileNotFoundError:

@@ -29,7 +29,7 @@ from curate.review.server import LOOPBACK, AppServer, choose_port, expect_loopba
 from curate.review.sitting import END, REVIEWER
 from curate.review.snapshot import mark, review_name
 from curate.review.watch import Watch
-from curate.scan import read_scan
+from curate.scan import read_sources
 from curate.spec import Spec
 
 EVERY = 1.0  # seconds between two looks at what happened beside the App
@@ -133,7 +133,7 @@ def open_app(
     expect_loopback(address, port)
     port = choose_port(address, port)
     actor, name = reviewer or current_user(), review_name(dataset)
-    read_scan(dataset)  # what is not there is said at once, and not after a database has started
+    read_sources(dataset)  # what is not there is said at once, and not after a database has started
     load_fiftyone()
     note_review(name, dataset.path, _link_plugin(notify))
     running = Running(name, str(dataset.path.resolve()), actor, port, "", os.getpid())
@@ -171,7 +171,7 @@ def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> l
 
     FiftyOne's copy stays for the next time: `curate doctor --clean` removes those of folders that are gone.
     """
-    mine = [one for one in running_reviews() if one.folder == str(dataset.path.resolve())]
+    mine = _reviews_of(dataset)
     for one in mine:
         ask_to_end(one)
     wait_for_end(mine)
@@ -188,9 +188,12 @@ def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> l
 
 def _already_open(dataset: DatasetFolder, actor: str, port: int | None) -> Running | None:
     """Return this reviewer's open App on the dataset: one App shows all of its tabs the same, so others have theirs."""
+    return next((one for one in _reviews_of(dataset) if one.reviewer == actor and port in (None, one.port)), None)
+
+
+def _reviews_of(dataset: DatasetFolder) -> list[Running]:
     folder = str(dataset.path.resolve())
-    mine = [one for one in running_reviews() if (one.folder, one.reviewer) == (folder, actor)]
-    return next((one for one in mine if port in (None, one.port)), None)
+    return [one for one in running_reviews() if one.folder == folder]
 
 
 def _show(url: str, browser: bool, notify: Notify, how: str) -> None:
@@ -204,8 +207,11 @@ def _watch_until_ended(app: App, notify: Notify) -> None:
     from pymongo.errors import PyMongoError
 
     watch, told = Watch(app.dataset, load_fiftyone().load_dataset(app.running.name), notify), ""
-    left = watch.sitting.count_waiting
-    with _interrupts() as interrupted, counting(left, "reviewing", "answers") as count:
+    sitting = watch.sitting
+    with (
+        _interrupts() as interrupted,
+        counting(lambda: len(sitting.find_waiting()), "reviewing", "answers") as count,
+    ):
         notify("Ctrl-C here, or the button in the App, ends the review. Each answer is saved as it is given.")
         while not interrupted.wait(EVERY) and not app.running.end.exists():
             try:

@@ -102,13 +102,12 @@ class Desk:
 
     def _closes_ring(self, sample_id: str, weighed: Weighed) -> tuple[Decision, Decision] | None:
         """Return the sample's merge, after what it is at odds with, where it is the latest of a ring of merges."""
-        path = [merge_in_force(weighed.counting)]
-        if path[0] is None:
-            return None
-        while path[-1] is not None and path[-1].label not in {one.sample_id for one in path if one}:
-            path.append(merge_in_force(self._alone(path[-1].label).counting))
-        rings = find_rings(one for one in path if one is not None)
-        return next((ring for ring in rings if ring[1].sample_id == sample_id), None)
+        path: dict[str, Decision] = {}
+        merge = merge_in_force(weighed.counting)
+        while merge and merge.sample_id not in path:
+            path[merge.sample_id] = merge
+            merge = merge_in_force(self._alone(merge.label).counting)
+        return next((ring for ring in find_rings(path.values()) if ring[1].sample_id == sample_id), None)
 
     def said(self, sample_id: str) -> list[Decision]:
         """Return the decisions on the sample that count."""

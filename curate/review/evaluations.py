@@ -16,7 +16,7 @@ from curate.build import current_version, read_manifest
 from curate.dataset import DatasetFolder
 from curate.files import read_json
 from curate.review.rows import Kind
-from curate.review.snapshot import INFO, mark
+from curate.review.snapshot import mark, marked
 from curate.seen import is_seen, seen_samples
 from curate.spec import Spec
 
@@ -29,7 +29,7 @@ def push_evaluations(dataset: DatasetFolder, spec: Spec, view: Any, rows: pd.Dat
     """Evaluate each model that can be compared, where what it depends on has changed; remove those that cannot."""
     models, exam = find_exam(dataset, rows, kinds)
     digests = {evaluation_of(model): _digest(spec, rows.loc[exam], model) for model in models}
-    done = (view.info.get(INFO) or {}).get("evaluations") or {}
+    done = marked(view).get("evaluations") or {}
     there = set(view.list_evaluations())
     for key in done:
         if key in there and done[key] != digests.get(key):

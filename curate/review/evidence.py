@@ -17,7 +17,6 @@ from curate.decisions import ACTIONS, Decision, fold_sample
 from curate.embed import compute_embeddings
 from curate.files import Problem
 from curate.ledger import expected_errors
-from curate.review.desk import Desk
 from curate.review.points import has_vectors
 from curate.thumbnails import read_thumbnails
 
@@ -93,7 +92,7 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     page = Page(
         head="Open a sample or select some: what was found of it appears here.",
         definitions=_definitions(evidence.spec.classes),
-        progress=sitting.progress,
+        progress=tell_progress(sitting),
         classes=evidence.spec.class_names,
     )
     if sample_id not in evidence.path:
@@ -121,19 +120,13 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     )
 
 
-def find_waiting(sitting: Sitting) -> list[Any]:
-    """Return the findings of all samples that wait for an answer."""
-    evidence = sitting.answering.evidence
-    return Desk(evidence, sitting.events, "").open_everywhere()
-
-
 def tell_progress(sitting: Sitting) -> str:
     """Return how much of the label errors is answered and may be real among the rest, and what else waits."""
     evidence = sitting.answering.evidence
     if not evidence.audited:
         return "Nothing was audited yet."
     found = [row for rows in evidence.findings.values() for row in rows]
-    waiting = find_waiting(sitting)
+    waiting = sitting.find_waiting()
     errors = [row for row in waiting if row.issue == "label_error"]
     total = sum(row.issue == "label_error" for row in found)
     told = [f"**{total - len(errors):,} of {total:,} label errors answered.**"] if total else []

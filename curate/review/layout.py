@@ -13,7 +13,7 @@ from curate.proposals import PICKED
 from curate.review.colours import colour_scheme
 from curate.review.evaluations import SIDEBAR_GROUP, is_ours
 from curate.review.rows import LABELS, Kind, score_field
-from curate.review.snapshot import INFO, mark
+from curate.review.snapshot import mark, marked
 from curate.spec import Slice, Spec
 
 SUSPECTS = "suspects"
@@ -55,7 +55,7 @@ def restrict_labels(view: Any, spec: Spec) -> None:
 def save_views(view: Any, rows: pd.DataFrame, spec: Spec) -> None:
     """Save the views that have samples: suspects, one an issue, a slice, test; remove those of ours that have none."""
     wanted = {**_views(view, rows), **_slice_views(view, rows, spec)}
-    before = (view.info.get(INFO) or {}).get("views") or {}
+    before = marked(view).get("views") or {}
     saved = {}
     for name in view.list_saved_views():
         ours = str(view.get_saved_view_info(name)["description"] or "").startswith(OWN_VIEWS)

@@ -14,7 +14,7 @@ import pandas as pd
 from curate.cache import ContentCache
 from curate.dataset import DatasetFolder
 from curate.embed import NETWORKS, SIDE, compute_embeddings
-from curate.review.snapshot import INFO, mark
+from curate.review.snapshot import mark, marked
 from curate.spec import Spec
 
 MAP = "embeddings"  # the name of the map in the panel
@@ -26,7 +26,7 @@ def push_points(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.Data
     """Give the FiftyOne dataset ``view`` its map, unless it has it already or there are no vectors for all samples."""
     ids = list(snapshot["sample_id"])
     shown = hashlib.sha256(repr((spec.audit.embedding, list(snapshot["fiftyone_id"]))).encode()).hexdigest()
-    if not has_vectors(dataset, spec, ids) or (view.info.get(INFO) or {}).get("map") == shown:
+    if not has_vectors(dataset, spec, ids) or marked(view).get("map") == shown:
         return
     from fiftyone import brain
 

@@ -16,7 +16,7 @@ from curate.review.layout import lay_out, restrict_labels, save_views
 from curate.review.points import push_points
 from curate.review.pull import take_edits_in
 from curate.review.rows import DROP, KEEP, Kind, collect_rows
-from curate.review.snapshot import INFO, mark, no_snapshot, read_snapshot, review_name, write_snapshot, writing
+from curate.review.snapshot import mark, marked, no_snapshot, read_snapshot, review_name, write_snapshot, writing
 from curate.review.workspaces import save_workspaces
 from curate.spec import Spec
 
@@ -61,7 +61,7 @@ def _push(
 
     mark(view, token="")
     shown = {"fields": sorted(kinds), "coloured": spec.class_names}
-    if {name: (view.info.get(INFO) or {}).get(name) for name in shown} != shown:
+    if {name: marked(view).get(name) for name in shown} != shown:
         _declare_fields(fo, view, kinds)
         lay_out(fo, view, kinds, spec.class_names)  # not each time: a reviewer may have arranged the App since
         mark(view, coloured=spec.class_names)
@@ -87,7 +87,7 @@ def _declare_fields(fo: Any, view: Any, kinds: dict[str, Kind]) -> None:
         "label": {"ftype": fo.EmbeddedDocumentField, "embedded_doc_type": fo.Classification},
     }
     there = view.get_field_schema()
-    pushed = set((view.info.get(INFO) or {}).get("fields", []))
+    pushed = set(marked(view).get("fields", []))
     view.delete_sample_fields(sorted((pushed - set(kinds)) & set(there)))
     for name, kind in kinds.items():
         if name not in there:

@@ -88,8 +88,7 @@ def wait_for_end(reviews: list[Running], seconds: float = CLOSING) -> None:
         When one has not within ``seconds``; the sentence names its process.
     """
     deadline = time.monotonic() + seconds
-    left = reviews
-    while left := [one for one in left if one in running_reviews()]:
+    while left := [one for one in running_reviews() if one in reviews]:
         if time.monotonic() > deadline:
             raise Problem(
                 f"Expected the review at {left[0].url} to end within {seconds:g} seconds, but process {left[0].pid} "

@@ -18,7 +18,7 @@ from curate.dataset import DatasetFolder, open_dataset
 from curate.embed import compute_embeddings
 from curate.files import Problem
 from curate.review.points import has_vectors
-from curate.review.snapshot import INFO, mark
+from curate.review.snapshot import mark, marked
 from curate.spec import Spec, read_spec
 
 SIMILAR = "similar"  # the name of the index in the App
@@ -29,9 +29,7 @@ def push_similarity(dataset: DatasetFolder, spec: Spec, view: Any, snapshot: pd.
     """Let the FiftyOne dataset ``view`` be sorted by likeness where all vectors are there; nowhere else."""
     wanted = has_vectors(dataset, spec, list(snapshot["sample_id"]))
     folder = str(dataset.path.resolve())
-    if (view.info.get(INFO) or {}).get("similar", "") == (folder if wanted else "") and (
-        view.has_brain_run(SIMILAR) == wanted
-    ):
+    if marked(view).get("similar", "") == (folder if wanted else "") and (view.has_brain_run(SIMILAR) == wanted):
         return
     if view.has_brain_run(SIMILAR):
         view.delete_brain_run(SIMILAR)

@@ -17,14 +17,14 @@ from curate.dataset import DatasetFolder, open_dataset
 from curate.decide import current_user
 from curate.decisions import Decision, read_log
 from curate.files import Problem
-from curate.review.answering import Answered, Answering
+from curate.review.answering import Answered, Answering, stamp_of_file
 from curate.review.desk import Answer, Desk, State
 from curate.review.environment import load_fiftyone
-from curate.review.evidence import Gallery, Page, find_page, find_waiting, tell_progress
+from curate.review.evidence import Gallery, Page, find_page
 from curate.review.pull import Notify, take_edits_in
 from curate.review.rows import DROP, KEEP, TAGS
 from curate.review.running import running_reviews
-from curate.review.snapshot import INFO, journal_rows, mark, read_journal, read_snapshot, writing
+from curate.review.snapshot import journal_rows, mark, marked, read_journal, read_snapshot, writing
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
 END = "CURATE_REVIEW_END"  # the file that asks the review of this App to end
@@ -58,18 +58,15 @@ class Sitting:
         self._token = ""
         self._noted = 0  # bytes of the journal that are in the snapshot
         self._log: tuple[object, list[Decision]] = (None, [])
-        self._counted: tuple[object, object] = (None, None)
         self._asked: tuple[str, int] = ("", -1)
         self._shown: tuple[object, object] = (None, None)
-        self._progress = ""
 
     @property
     def events(self) -> list[Decision]:
         """Every line of the log, read again only when it changed."""
-        log = self.dataset.decisions
-        stamp = (log.stat().st_mtime_ns, log.stat().st_size) if log.is_file() else None
+        stamp = stamp_of_file(self.dataset.decisions)
         if stamp != self._log[0]:
-            self._log = (stamp, read_log(log))
+            self._log = (stamp, read_log(self.dataset.decisions))
         return self._log[1]
 
     def find_page(self, sample_id: str, chosen: int) -> Page:
@@ -85,17 +82,9 @@ class Sitting:
         """Read what the first answer and the first neighbours need, before somebody waits for it."""
         self.gallery.warm_up(self)
 
-    def count_waiting(self) -> int:
-        """Return how many findings wait for an answer."""
-        return len(find_waiting(self))
-
-    @property
-    def progress(self) -> str:
-        """What is answered and what waits, counted again only when log or findings changed."""
-        counted = (self.events, self.answering.evidence)
-        if any(one is not other for one, other in zip(counted, self._counted, strict=True)):
-            self._counted, self._progress = counted, tell_progress(self)
-        return self._progress
+    def find_waiting(self) -> list[Any]:
+        """Return the findings of all samples that wait for an answer."""
+        return Desk(self.answering.evidence, self.events, "").open_everywhere()
 
     def answer(
         self,
@@ -135,7 +124,7 @@ class Sitting:
             kept={row.sample_id for row in chosen if row.fiftyone_id in kept},
         )
         self._show(view, rows, answered.states)
-        if (view.info.get(INFO) or {}).get("notice"):
+        if marked(view).get("notice"):
             mark(view, notice="")  # it was read
         return answered
 
@@ -177,7 +166,7 @@ class Sitting:
         return taken
 
     def _read_snapshot(self, view: Any) -> None:
-        token = (view.info.get(INFO) or {}).get("token", "")
+        token = marked(view).get("token", "")
         if token != self._token:
             snapshot = read_snapshot(self.dataset, view)
             table = pd.DataFrame() if snapshot is None else snapshot
@@ -228,7 +217,7 @@ def sitting_of(view: Any) -> Sitting:
     Problem
         When the dataset was not pushed by `curate review`, or its folder is gone.
     """
-    folder = (view.info.get(INFO) or {}).get("folder", "") if view is not None else ""
+    folder = marked(view).get("folder", "") if view is not None else ""
     if not folder:
         raise Problem("Expected a dataset that `curate review` opened: this one has no decisions to write to.")
     if folder not in _sittings:
@@ -241,12 +230,12 @@ _sittings: dict[str, Sitting] = {}
 
 def is_ours(view: Any) -> bool:
     """Return whether the FiftyOne dataset ``view`` was pushed by `curate review`."""
-    return view is not None and bool((view.info.get(INFO) or {}).get("folder"))
+    return view is not None and bool(marked(view).get("folder"))
 
 
 def reviewer_of(view: Any) -> str:
     """Return who answers: the reviewer of this App, else whoever opened the dataset last, else the login name."""
-    return os.environ.get(REVIEWER) or (view.info.get(INFO) or {}).get("reviewer") or current_user()
+    return os.environ.get(REVIEWER) or marked(view).get("reviewer") or current_user()
 
 
 def editor_of(view: Any) -> str:

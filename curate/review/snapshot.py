@@ -48,7 +48,7 @@ def review_name(dataset: DatasetFolder, name: str | None = None) -> str:
 def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     """Return the snapshot of the FiftyOne dataset ``view``; None when it is not the one that was pushed last."""
     view.reload()  # another process may have pushed
-    pushed = view.info.get(INFO) or {}
+    pushed = marked(view)
     table, about = _paths(dataset, view.name)
     token = pushed.get("token")
     if not table.is_file() or not about.is_file() or not token or read_json(about)["token"] != token:
@@ -73,7 +73,7 @@ def journal_rows(dataset: DatasetFolder, view: Any, rows: list[dict[str, Any]]) 
     """Note that ``rows`` (`fiftyone_id, label, drop, keep`) were written to the FiftyOne dataset: they are no edits."""
     journal = _journal(dataset, view.name)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"token": (view.info.get(INFO) or {}).get("token", ""), "rows": rows})
+    line = json.dumps({"token": marked(view).get("token", ""), "rows": rows})
     with journal.open("a", encoding="utf-8") as log:
         log.write(line + "\n")
 
@@ -115,8 +115,13 @@ def write_snapshot(dataset: DatasetFolder, view: Any, snapshot: pd.DataFrame, to
 def mark(view: Any, **facts: Any) -> None:
     """Set keys of ours in the info of the FiftyOne dataset, which other processes write too."""
     view.reload()
-    view.info = {**view.info, INFO: {**(view.info.get(INFO) or {}), **facts}}
+    view.info = {**view.info, INFO: {**marked(view), **facts}}
     view.save()
+
+
+def marked(view: Any) -> dict[str, Any]:
+    """Return what `mark` set, as this process last read it."""
+    return view.info.get(INFO) or {}
 
 
 def no_snapshot() -> pd.DataFrame:

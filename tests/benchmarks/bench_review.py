@@ -29,7 +29,7 @@ import psutil
 from curate.dataset import DatasetFolder
 from curate.review.running import running_reviews
 from curate.review.snapshot import review_name
-from tests.benchmarks.results import markdown_table, run_alone, trial_parser, write_section
+from tests.benchmarks.results import case_arguments, markdown_table, run_alone, sizes_to_run, write_section
 from tests.benchmarks.review_set import make_review_set
 from tests.browser.shoot import free_port, open_grid, running_browser
 
@@ -60,13 +60,8 @@ class Case:
 
 
 def main() -> None:
-    parser = trial_parser(__doc__ or "")
-    parser.add_argument("--one", default="", help="measure this one case, in JSON, and print it")
-    arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(Case(**json.loads(arguments.one)))))
-        return
-    sizes = [size for size in SIZES if not arguments.limit or size <= arguments.limit] or [arguments.limit]
+    arguments = case_arguments(__doc__ or "", Case, measure)
+    sizes = sizes_to_run(SIZES, arguments.limit)
     body = describe([run_alone("bench_review", Case(size, str(arguments.work or ""))) for size in sizes])
     if arguments.limit:
         print(body)

@@ -8,7 +8,6 @@ Run: python -m tests.benchmarks.bench_scale [--limit 100000]   (alone some nine 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from curate.detectors.near_duplicate import COPY
 from curate.neighbours import find_near_hashes
 from curate.spec import Source, Spec
 from tests.benchmarks.bench_label_scale import fill, make_noise, peak_megabytes, seconds
-from tests.benchmarks.results import markdown_table, run_alone, trial_parser, write_section
+from tests.benchmarks.results import case_arguments, markdown_table, run_alone, sizes_to_run, write_section
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LARGEST = {"ours": 1_000_000, "faiss flat": 30_000, "scikit-learn": 10_000}  # what takes minutes beyond is left out
@@ -54,13 +53,8 @@ class Generated:
 
 
 def main() -> None:
-    parser = trial_parser(__doc__ or "")
-    parser.add_argument("--one", default="", help="measure this one case, in JSON, and print it")
-    arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure(Case(**json.loads(arguments.one)))))
-        return
-    sizes = [size for size in SIZES if not arguments.limit or size <= arguments.limit] or [arguments.limit]
+    arguments = case_arguments(__doc__ or "", Case, measure)
+    sizes = sizes_to_run(SIZES, arguments.limit)
     cases = [Case(size, method) for size in sizes for method, largest in LARGEST.items()]
     body = describe(
         [run_alone("bench_scale", case) if case.samples <= LARGEST[case.method] else blank(case) for case in cases]

@@ -9,7 +9,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,22 @@ def trial_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, default=0, help="samples to use; then nothing is written to RESULTS.md")
     parser.add_argument("--work", type=Path, help="a folder that keeps what is computed; default: a temporary one")
     return parser
+
+
+def case_arguments(description: str, kind: type, measure: Callable[[Any], dict[str, object]]) -> argparse.Namespace:
+    """Return the arguments of a benchmark that runs each case alone; where `run_alone` asked for one, do it and end."""
+    parser = trial_parser(description)
+    parser.add_argument("--one", default="", help="measure this one case, in JSON, and print it")
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(kind(**json.loads(arguments.one)))))
+        raise SystemExit
+    return arguments
+
+
+def sizes_to_run(sizes: Sequence[int], limit: int) -> list[int]:
+    """Return ``sizes`` up to ``limit`` (0: all); the limit itself when it is below them all."""
+    return [size for size in sizes if not limit or size <= limit] or [limit]
 
 
 def _parser(description: str) -> argparse.ArgumentParser:

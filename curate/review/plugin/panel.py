@@ -13,7 +13,7 @@ from curate.review.evidence import Page
 from curate.review.opening import tell_flip
 from curate.review.plugin.operators import PANEL, PLUGIN, chosen_ids, give_answer, skip, undo_answer
 from curate.review.sitting import is_ours, read_rows, sitting_of
-from curate.review.snapshot import INFO
+from curate.review.snapshot import marked
 
 BUTTONS = 9  # one a class; more go into a list
 SIDE = "120px"  # height of a small picture
@@ -109,7 +109,7 @@ def _page(ctx: Any) -> Page:
     rows = read_rows(ctx.dataset, "id", chosen[:1])
     page = sitting.find_page(rows[0].sample_id if rows else "", len(chosen))
     flip = tell_flip(ctx.dataset, ctx.request_params.get("view_name") or "", rows[0].fiftyone_id if rows else "")
-    told = [(ctx.dataset.info.get(INFO) or {}).get("notice", ""), flip]
+    told = [marked(ctx.dataset).get("notice", ""), flip]
     return replace(page, notice="\n\n".join(filter(None, told)))
 
 
