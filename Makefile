@@ -43,7 +43,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	echo "python3 cannot make an environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(PIP) install -c constraints.txt -e .
-	-$(BIN)/python -m curate.mongod
+	-$(BIN)/python -m curate.review.services.mongod
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from curate import mongod
-from curate.files import Problem
+from curate.review.services import mongod
+from curate.storage.files import Problem
 
 PYTHONS = ((3, 10), (3, 14))  # first that works, first that does not
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "firefox")
@@ -103,7 +103,10 @@ def check_fiftyone() -> Check:
 
 def check_mongod() -> Check:
     """Does the database of the FiftyOne App start, or answer at FIFTYONE_DATABASE_URI?"""
-    fix = "Run `python -m curate.mongod`, which installs one, or set FIFTYONE_DATABASE_URI to a server of your own."
+    fix = (
+        "Run `python -m curate.review.services.mongod`, which installs one, "
+        "or set FIFTYONE_DATABASE_URI to a server of your own."
+    )
     try:
         if uri := os.environ.get("FIFTYONE_DATABASE_URI"):
             fix = "Start that server, or correct or unset FIFTYONE_DATABASE_URI."
@@ -127,7 +130,7 @@ def check_browser() -> Check:
 
 def check_reviews() -> Check:
     """Did reviews that were killed, or whose folder is gone, leave something behind?"""
-    from curate.review.leftovers import find_leftovers
+    from curate.review.services.leftovers import find_leftovers
 
     left = find_leftovers()
     more = f" and {len(left) - 3} more" if len(left) > 3 else ""

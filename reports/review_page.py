@@ -1,6 +1,6 @@
 """Cards of open findings to one HTML page that needs no network and keeps a reviewer's answers.
 
-The page is a plain dict; ``curate.commands.review_page`` gathers it:
+The page is a plain dict; ``curate.reporting.review_page`` gathers it:
 
 ``dataset``, its name; ``classes`` {class: definition}; ``label_issues``, the issues that ask about the label;
 ``reviewer``, '' to ask; ``left``, how many cards are not on this page; and ``cards`` of
@@ -10,7 +10,7 @@ The page is a plain dict; ``curate.commands.review_page`` gathers it:
 - ``members`` of ``id, path, label, size, evidence, open`` (whether it is asked about), ``hidden`` that did not fit;
 - ``context``: pictures to compare with, of ``id, path, label``.
 
-What the page lets a reviewer download is JSONL, one ``curate.answers.Answer`` a line.
+What the page lets a reviewer download is JSONL, one ``curate.decide.answers.Answer`` a line.
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ from PIL import Image, ImageDraw
 # Two torch jobs that spin on two cores slow each other many times over; the tests' networks are tiny.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from curate.dataset import DatasetFolder, open_dataset
-from curate.init import Start, init_dataset
-from curate.scan import Scan, scan_dataset
-from curate.spec import Spec, read_spec
-from curate.tables import FINDINGS, shaped, write_table
+from curate.images.init import Start, init_dataset
+from curate.images.scan import Scan, scan_dataset
+from curate.spec.model import Spec, read_spec
+from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.tables import FINDINGS, shaped, write_table
 
 ROOT = Path(__file__).parent.parent
 

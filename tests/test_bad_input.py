@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curate.dataset import open_dataset
+from curate.storage.folder import open_dataset
 from tests.conftest import ROOT, curate, draw_shape, write_shapes
 
 

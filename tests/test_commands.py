@@ -3,9 +3,9 @@
 import json
 
 from curate.commands.show import print_entries, print_json, print_table
-from curate.dataset import open_dataset
-from curate.decide import decide_sample
-from curate.spec import read_spec
+from curate.decide.policy import decide_sample
+from curate.spec.model import read_spec
+from curate.storage.folder import open_dataset
 from tests.conftest import curate, write_findings, write_shapes
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.build import read_manifest
-from curate.decisions import read_decisions
 from curate.demo.scene import draw_animal
+from curate.log.decisions import read_decisions
+from curate.versions.build import read_manifest
 from tests.conftest import copy_of, curate
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from train.fit import Progress, Tell
+    from train.network.fit import Progress, Tell
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.build import read_manifest, read_version
-from curate.dataset import DatasetFolder
-from curate.files import Problem
-from curate.seen import is_seen, seen_samples
-from curate.spec import Spec
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+from curate.versions.build import read_manifest, read_version
+from curate.versions.seen import is_seen, seen_samples
 from train.evaluate import encode_labels, order_classes
 from train.metrics import SCORES, score_classes
 from train.models import read_run

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from curate.cache import ContentCache
-from curate.dataset import DatasetFolder
-from curate.engine import batched
-from curate.files import read_json, write_atomic, write_json
-from curate.progress import track
-from curate.split import position
-from curate.tables import read_parquet, write_table
+from curate.storage.cache import ContentCache
+from curate.storage.engine import batched
+from curate.storage.files import read_json, write_atomic, write_json
+from curate.storage.folder import DatasetFolder
+from curate.storage.progress import track
+from curate.storage.tables import read_parquet, write_table
+from curate.versions.split import position
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ def cross_fit(
     classes
         The names of the K classes: a network goes on only with the same ones.
     """
-    from train.device import choose_device
+    from train.network.device import choose_device
     from train.tail import read_activations
 
     recipe, chosen = recipe or Recipe(), choose_device(device)
@@ -143,8 +143,8 @@ def train_tail(tail: Tail, lesson: Lesson, recipe: Recipe, seed: int, device: to
     """Train ``tail`` in place; with a ``checkpoint`` of an interrupted training, from its last whole epoch on."""
     import torch
 
-    from train.checkpoint import read_checkpoint, restore_optimizer, write_checkpoint
-    from train.schedule import one_cycle
+    from train.network.checkpoint import read_checkpoint, restore_optimizer, write_checkpoint
+    from train.network.schedule import one_cycle
     from train.tail import train_epoch
 
     tail.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.build import read_manifest, read_version
-from curate.dataset import DatasetFolder
-from curate.files import Problem
-from curate.seen import is_seen, seen_samples
-from curate.spec import Spec
-from curate.tables import SPLITS
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import SPLITS
+from curate.versions.build import read_manifest, read_version
+from curate.versions.seen import is_seen, seen_samples
 from train.metrics import compute_metrics
 from train.models import read_run
 from train.predict import predict_samples

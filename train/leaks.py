@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.dataset import DatasetFolder
+from curate.storage.folder import DatasetFolder
 from train.models import read_predictions, read_run
 from train.statistics import compute_interval, compute_share, resample_counts
 

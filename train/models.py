@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from curate.dataset import DatasetFolder, next_id, numbered
-from curate.files import Problem, making_folder, read_json, write_atomic, write_json
-from curate.tables import read_table, write_table
-from train.recipes import recipe_from
+from curate.storage.files import Problem, making_folder, read_json, write_atomic, write_json
+from curate.storage.folder import DatasetFolder, next_id, numbered
+from curate.storage.tables import read_table, write_table
+from train.network.recipes import recipe_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,7 +81,7 @@ def load_network(dataset: DatasetFolder, model: str) -> nn.Module:
     """
     from safetensors.torch import load
 
-    from train.networks import build_network
+    from train.network.networks import build_network
 
     run = read_run(dataset, model)
     path = dataset.models / model / "model.safetensors"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.cache import ContentCache
-from curate.dataset import DatasetFolder
-from curate.engine import batched, map_batches
-from curate.images import SUFFIXES, Unreadable, open_image, square_pixels
-from curate.progress import track
-from curate.spec import Images, Spec
+from curate.images.decoder import SUFFIXES, Unreadable, open_image, square_pixels
+from curate.spec.model import Images, Spec
+from curate.storage.cache import ContentCache
+from curate.storage.engine import batched, map_batches
+from curate.storage.folder import DatasetFolder
+from curate.storage.progress import track
 from train.models import load_network, read_predictions, read_run
 
 CHUNK = 256  # files decoded and predicted at once
@@ -29,7 +29,7 @@ def predict_samples(
     """Return the probabilities ``(N, K)`` of ``model`` for samples, in the order of ``sample_ids``.
 
     Columns are in the order of ``classes`` (default: that of the model's run record). What the model predicted before
-    is read, not computed again. Samples that the model was trained on are not refused here: see ``curate.seen``.
+    is read, not computed again. Samples that the model was trained on are not refused here: see ``versions.seen``.
     """
     run = read_run(dataset, model)
     columns = [f"p_{name}" for name in run["classes"]]
@@ -56,7 +56,7 @@ def predict_images(
     Columns ``path, predicted, probability, reason`` and one ``p_<class>`` a class. A file that cannot be read has its
     reason, an empty prediction and nan probabilities.
     """
-    from train.device import choose_device
+    from train.network.device import choose_device
 
     run = read_run(dataset, model)
     network, chosen = load_network(dataset, model), choose_device(device)
@@ -74,10 +74,10 @@ def predict_images(
 def _predict_rows(
     dataset: DatasetFolder, model: str, run: dict, sample_ids: list[str], columns: list[str], device: str
 ) -> pd.DataFrame:
-    from train.batches import Images as Used
-    from train.device import choose_device
-    from train.fit import predict_probabilities
-    from train.pixels import read_rows
+    from train.network.batches import Images as Used
+    from train.network.device import choose_device
+    from train.network.fit import predict_probabilities
+    from train.network.pixels import read_rows
 
     pixels, rows = read_rows(dataset, sample_ids, int(run["recipe"]["side"]))
     network, chosen = load_network(dataset, model), choose_device(device)
@@ -86,8 +86,8 @@ def _predict_rows(
 
 
 def _probabilities(network, pixels: np.ndarray, device) -> np.ndarray:  # type: ignore[no-untyped-def]
-    from train.batches import Images as Used
-    from train.fit import predict_probabilities
+    from train.network.batches import Images as Used
+    from train.network.fit import predict_probabilities
 
     rows = np.arange(len(pixels))
     return predict_probabilities(network, Used(pixels, rows, np.zeros_like(rows)), device)

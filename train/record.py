@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from curate.tables import SPLITS
+from curate.storage.tables import SPLITS
 from train.metrics import compute_metrics
 
 if TYPE_CHECKING:
     import torch
 
-    from train.batches import Images
-    from train.fit import Progress
+    from train.network.batches import Images
+    from train.network.fit import Progress
 
 
 class Clock:
@@ -42,7 +42,7 @@ def describe_run(
 ) -> dict[str, Any]:  # fmt: skip
     import torch
 
-    from train.device import bfloat16_helps
+    from train.network.device import bfloat16_helps
 
     def metrics(split: str) -> dict[str, Any]:
         return compute_metrics(images[split].labels, probs[split], given["classes"], given["seed"])

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from curate.cache import ContentCache
-from curate.dataset import DatasetFolder
-from curate.embed import fold_batch_norms
-from curate.engine import batched
-from curate.progress import track
-from curate.thumbnails import read_pixels
-from train.device import mixed_precision
-from train.networks import load_lite0_body
+from curate.images.thumbnails import read_pixels
+from curate.storage.cache import ContentCache
+from curate.storage.engine import batched
+from curate.storage.folder import DatasetFolder
+from curate.storage.progress import track
+from curate.vectors.embed import fold_batch_norms
+from train.network.device import mixed_precision
+from train.network.networks import load_lite0_body
 
 BATCH = 64
 FLUSH = 8  # batches a shard of the cache

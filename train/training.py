@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from curate.build import read_manifest, read_shares, read_version, shares_digest
-from curate.dataset import DatasetFolder
-from curate.files import Problem
-from curate.spec import Spec
-from curate.tables import SPLITS
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import SPLITS
+from curate.versions.build import read_manifest, read_shares, read_version, shares_digest
 from train.bar import show_epochs
 from train.evaluate import encode_labels
 from train.models import find_run, load_network, read_run, write_model
-from train.recipes import Recipe, read_recipe, recipe_values
+from train.network.recipes import Recipe, read_recipe, recipe_values
 from train.record import Clock, describe_run, tabulate_predictions
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from train.batches import Images
+    from train.network.batches import Images
 
 
 def train_version(
@@ -120,8 +120,8 @@ def _train(
     dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe,
     given: dict[str, Any], device: str,
 ) -> dict[str, Any]:  # fmt: skip
-    from train.device import choose_device
-    from train.fit import fit_network, predict_probabilities
+    from train.network.device import choose_device
+    from train.network.fit import fit_network, predict_probabilities
 
     chosen, clock = choose_device(device), Clock()
     images = _split_images(dataset, manifest, shares, recipe, given)
@@ -142,8 +142,8 @@ def _train(
 def _split_images(
     dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe, given: dict[str, Any]
 ) -> dict[str, Images]:
-    from train.batches import Images
-    from train.pixels import read_rows
+    from train.network.batches import Images
+    from train.network.pixels import read_rows
 
     pixels, rows = read_rows(dataset, list(manifest["sample_id"]), recipe.side)
     labels = encode_labels(manifest, given["classes"], given["version"])
@@ -159,7 +159,7 @@ def _start_network(dataset: DatasetFolder, recipe: Recipe, given: dict[str, Any]
     """Return the network at its start: random weights drawn from the seed, ImageNet's, or those of a model."""
     import torch
 
-    from train.networks import build_network
+    from train.network.networks import build_network
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(given["seed"])

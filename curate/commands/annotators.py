@@ -6,14 +6,14 @@ from pathlib import Path
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_json, print_table, say
-from curate.dataset import open_dataset
+from curate.storage.folder import open_dataset
 
 
 def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
     """List who labelled, best to worst: how often the others agree, and what each of them takes for what."""
-    from curate.annotators import advise, tabulate_annotators
-    from curate.detectors.consensus import MODEL
-    from curate.spec import read_spec
+    from curate.audit.evidence.crowdlab import MODEL
+    from curate.label.annotators import advise, tabulate_annotators
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     table = tabulate_annotators(folder, read_spec(folder))

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.dataset import DatasetFolder, open_dataset
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder, open_dataset
 
 if TYPE_CHECKING:
-    from curate.detectors.evidence import CrossFit
-    from curate.spec import Spec
+    from curate.audit.evidence.evidence import CrossFit
+    from curate.spec.model import Spec
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of dataset.yaml.", show_default="here")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -28,7 +28,7 @@ def expect_device(name: str) -> None:
         When it is neither ``auto`` nor a device of this machine.
     """
     if name != "auto":
-        from train.device import choose_device
+        from train.network.device import choose_device
 
         choose_device(name)
 

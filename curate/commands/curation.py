@@ -10,11 +10,11 @@ import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe, deep_evidence
 from curate.commands.show import counted, print_entries, print_json, print_table, say, warn
-from curate.dataset import open_dataset, working_on
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.storage.folder import open_dataset, working_on
 
 if TYPE_CHECKING:
-    from curate.answers import Applied
+    from curate.decide.answers import Applied
 
 
 def scan(
@@ -24,8 +24,8 @@ def scan(
     json: Json = False,
 ) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
-    from curate.scan import scan_dataset
-    from curate.spec import read_spec
+    from curate.images.scan import scan_dataset
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     with working_on(folder):
@@ -59,13 +59,13 @@ def audit(
     json: Json = False,
 ) -> None:
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
-    from curate.audit import audit_dataset, read_notes
+    from curate.audit.audit import audit_dataset, read_notes
+    from curate.audit.findings import open_findings
+    from curate.audit.ledger import expected_errors
     from curate.commands.leaks import collect_leaks, leak_sentence, show_shared
     from curate.commands.patterns import collect_faults, show_faults
-    from curate.decisions import read_decisions
-    from curate.findings import open_findings
-    from curate.ledger import expected_errors
-    from curate.spec import read_spec
+    from curate.log.decisions import read_decisions
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     if against is not None:
@@ -124,11 +124,11 @@ def findings(
     json: Json = False,
 ) -> None:
     """List what the audit found, and where people differ, worst first."""
-    from curate.audit import DETECTORS
-    from curate.conflicts import CONFLICT
-    from curate.export import safe_cells
-    from curate.findings import open_findings, read_findings
-    from curate.tables import FINDINGS_CSV
+    from curate.audit.audit import DETECTORS
+    from curate.audit.findings import open_findings, read_findings
+    from curate.log.conflicts import CONFLICT
+    from curate.storage.tables import FINDINGS_CSV
+    from curate.versions.export import safe_cells
 
     folder = open_dataset(dataset)
     table = read_findings(folder)
@@ -186,9 +186,9 @@ def decide(
     SAMPLE is an id, 6 or more of its digits, or a path. ACTION is keep, relabel, drop, merge or undrop; relabel takes a
     class, merge the sample that stays.
     """
-    from curate.answers import apply_answers
-    from curate.decide import accept_findings, apply_policy, decide_sample
-    from curate.spec import read_spec
+    from curate.decide.answers import apply_answers
+    from curate.decide.policy import accept_findings, apply_policy, decide_sample
+    from curate.spec.model import read_spec
 
     folder, rest = dataset_maybe(words or [])
     spec = read_spec(folder)
@@ -230,8 +230,8 @@ def print_applied(applied: Applied, dataset: Path, json: bool) -> None:
     """Write what became of a file of answers."""
     from dataclasses import asdict
 
-    from curate.conflicts import CONFLICT
     from curate.exchange.check import describe_faults
+    from curate.log.conflicts import CONFLICT
 
     if json:
         decisions = [one.model_dump() for one in applied.decisions]
@@ -263,9 +263,9 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
-    from curate.build import build_version
-    from curate.spec import read_spec
-    from curate.tables import SPLITS
+    from curate.spec.model import read_spec
+    from curate.storage.tables import SPLITS
+    from curate.versions.build import build_version
 
     folder = open_dataset(dataset)
     with working_on(folder):
@@ -288,8 +288,8 @@ def build(
 
 def check(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Check the current version against the spec's rules; exit code 1 when one does not hold."""
-    from curate.check import check_dataset
-    from curate.spec import read_spec
+    from curate.check.rules import check_dataset
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     rules = check_dataset(folder, read_spec(folder))
@@ -309,7 +309,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a version for other tools; the sources are copied, never touched."""
-    from curate.export import export_version
+    from curate.versions.export import export_version
 
     folder, (version,) = dataset_first(words, "VERSION")
     written = export_version(folder, version, to, format)
@@ -321,6 +321,6 @@ def export(
 
 def schema() -> None:
     """Print the JSON Schema of dataset.yaml, for editors."""
-    from curate.spec import spec_schema
+    from curate.spec.model import spec_schema
 
     print_json(spec_schema())

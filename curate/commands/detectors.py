@@ -9,7 +9,7 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import print_json, print_table, say
-from curate.dataset import open_dataset
+from curate.storage.folder import open_dataset
 
 
 def detectors(
@@ -20,10 +20,10 @@ def detectors(
     json: Json = False,
 ) -> None:
     """Show how often each detector was right by your decisions, and whether reviewing further is worth it."""
-    from curate.audit import DETECTORS
-    from curate.decisions import read_decisions
-    from curate.findings import open_findings, read_findings
-    from curate.ledger import tabulate_detectors, tabulate_ledger
+    from curate.audit.audit import DETECTORS
+    from curate.audit.findings import open_findings, read_findings
+    from curate.audit.ledger import tabulate_detectors, tabulate_ledger
+    from curate.log.decisions import read_decisions
 
     folder = open_dataset(dataset)
     findings, decisions = read_findings(folder), read_decisions(folder.decisions)
@@ -46,7 +46,7 @@ def detectors(
 
 
 def _shown(row: dict) -> dict[str, object]:  # type: ignore[type-arg]
-    from curate.ledger import NO_FAULTS
+    from curate.audit.ledger import NO_FAULTS
 
     agreed = _agreed(row) if row["answered"] else {"people agreed": "", "between": ""}
     is_told = row["open"] and row["issue"] not in NO_FAULTS and row["expected_left"] == row["expected_left"]

@@ -9,15 +9,15 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import print_json, print_table, say, warn
-from curate.dataset import DatasetFolder, open_dataset, working_on
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder, open_dataset, working_on
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from curate.label import Accepted, Proposals
-    from curate.spec import Spec
+    from curate.label.propose import Accepted, Proposals
+    from curate.spec.model import Spec
 
 CONFIDENCES = ((0.95, "0.95 and more"), (0.8, "0.80 to 0.95"), (0.6, "0.60 to 0.80"), (0.0, "below 0.60"))
 
@@ -37,8 +37,8 @@ def label(
     json: Json = False,
 ) -> None:
     """Propose labels for the samples that have none, learnt from those that have; a handful a class is enough."""
-    from curate.label import accept_proposals, pick_next, propose_labels
-    from curate.spec import read_spec
+    from curate.label.propose import accept_proposals, pick_next, propose_labels
+    from curate.spec.model import read_spec
 
     if accept is not None and next is not None:
         raise Problem("Expected either --accept P or --next N, found both. Accept first, then ask what comes next.")
@@ -66,8 +66,8 @@ def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarr
 
     It is flattened to be as sure as its samples of val and test show it may be.
     """
-    from curate.detectors.calibration import apply_temperature, fit_temperature
-    from curate.label import unlabelled_samples
+    from curate.audit.evidence.calibration import apply_temperature, fit_temperature
+    from curate.label.propose import unlabelled_samples
     from train.models import list_models, read_predictions, read_run
 
     known = list_models(folder)
@@ -169,10 +169,10 @@ def _print_picks(picks: pd.DataFrame, passed_over: int, proposals: Proposals, da
 
 def slices(dataset: Dataset = Path("."), json: Json = False) -> None:
     """List the slices of the spec: their samples, the labels among these, and the class that a rule proposes."""
-    from curate.decisions import read_decisions
-    from curate.scan import read_scan
-    from curate.slices import tabulate_slices
-    from curate.spec import read_spec
+    from curate.images.scan import read_scan
+    from curate.log.decisions import read_decisions
+    from curate.spec.model import read_spec
+    from curate.versions.slices import tabulate_slices
 
     folder = open_dataset(dataset)
     rows = tabulate_slices(read_scan(folder), read_spec(folder), read_decisions(folder.decisions))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.audit.leaks import find_leaks
 from curate.commands.show import print_entries, print_json, say, warn
-from curate.dataset import DatasetFolder, numbered, working_on
-from curate.files import read_json
-from curate.leaks import find_leaks
+from curate.storage.files import read_json
+from curate.storage.folder import DatasetFolder, numbered, working_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +54,8 @@ def leak_sentence(row: dict[str, Any]) -> str:
 
 def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
     """Write which samples of the dataset are in ``other`` too, and what the models' scores are without these."""
-    from curate.against import audit_against
-    from curate.spec import read_spec
+    from curate.audit.against import audit_against
+    from curate.spec.model import read_spec
 
     with working_on(folder):
         found = audit_against(folder, read_spec(folder), other)

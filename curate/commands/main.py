@@ -22,7 +22,7 @@ from curate.commands import (
     whole,
 )
 from curate.commands.show import warn
-from curate.files import Problem
+from curate.storage.files import Problem
 
 app = typer.Typer(
     help="The dataset is the specification: check it, decide, build versions, train, and compare what changed.",

@@ -9,7 +9,7 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_entries, print_json, print_table, say
-from curate.dataset import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_dataset
 
 MOST_SHOWN = 10  # after an audit: three hundred small classes must not bury what else was found
 
@@ -21,7 +21,7 @@ def patterns(
     json: Json = False,
 ) -> None:
     """List faults of the dataset as a whole: shortcuts, weak slices, imbalance and coverage."""
-    from curate.patterns import read_members, read_patterns
+    from curate.audit.patterns import read_members, read_patterns
 
     folder = open_dataset(dataset)
     table = read_patterns(folder, issue)
@@ -48,7 +48,7 @@ def patterns(
 
 def collect_faults(folder: DatasetFolder) -> list[dict[str, object]]:
     """Return ``issue, name, samples, score`` of each pattern that is a fault."""
-    from curate.patterns import read_patterns
+    from curate.audit.patterns import read_patterns
 
     table = read_patterns(folder)
     rows: list[dict[str, object]] = table.loc[table["is_issue"], ["issue", "name", "samples", "score"]].to_dict(

@@ -9,8 +9,8 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_json, say, warn
-from curate.dataset import open_dataset
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.storage.folder import open_dataset
 
 
 def review(
@@ -43,9 +43,9 @@ def review(
     if to:
         raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
     from curate.commands.curation import print_decisions
-    from curate.review import close_review
-    from curate.review import review as review_dataset
-    from curate.spec import read_spec
+    from curate.review.app import close_review
+    from curate.review.app import review as review_dataset
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     spec = read_spec(folder)
@@ -63,7 +63,7 @@ def review(
 
 def find_opening(folder: Any, spec: Any, issue: str, limit: int, compare: tuple[str, str] | None) -> Any:
     """Return what the App opens on; None when two models agree on every test image."""
-    from curate.review import Opening
+    from curate.review.opening import Opening
 
     if not compare:
         return Opening(issue, limit)
@@ -76,9 +76,9 @@ def find_opening(folder: Any, spec: Any, issue: str, limit: int, compare: tuple[
 
 def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
     """Write the offline page of a review, and say what to do with it."""
-    from curate.commands.review_page import LIMIT, write_review_page
-    from curate.findings import open_findings
-    from curate.spec import read_spec
+    from curate.audit.findings import open_findings
+    from curate.reporting.review_page import LIMIT, write_review_page
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)

@@ -19,8 +19,8 @@ def similar(
     json: Json = False,
 ) -> None:
     """Find an image's copies and neighbours in the dataset, also of a file outside it."""
-    from curate.similar import find_similar
-    from curate.spec import read_spec
+    from curate.audit.similar import find_similar
+    from curate.spec.model import read_spec
 
     dataset, [image] = dataset_first(words, "IMAGE")
     found = find_similar(dataset, read_spec(dataset), image, limit)

@@ -8,7 +8,7 @@ import typer
 
 from curate.commands.arguments import Json, dataset_maybe
 from curate.commands.show import print_json, print_table, say, warn
-from curate.files import Problem
+from curate.storage.files import Problem
 
 
 def split(
@@ -23,8 +23,8 @@ def split(
     SAMPLE is an id, 6 or more of its digits, or a path. To pin samples or to lock the test set, write `pinned:` or
     `locked:` under `split:` in dataset.yaml.
     """
-    from curate.explain_split import explain_sample, explain_split
-    from curate.spec import read_spec
+    from curate.spec.model import read_spec
+    from curate.versions.explain_split import explain_sample, explain_split
 
     folder, rest = dataset_maybe(words or [])
     if len(rest) > 1:

@@ -9,8 +9,8 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_json, print_table, say, warn
-from curate.dataset import DatasetFolder, open_dataset, working_on
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder, open_dataset, working_on
 
 if TYPE_CHECKING:
     from curate.exchange.importing import Imported
@@ -72,7 +72,7 @@ def _import(
     folder: DatasetFolder, source: Path, form: str, voter: str, rename: list[str], skip_bad: bool, json: bool
 ) -> None:
     from curate.exchange.importing import import_votes
-    from curate.spec import read_spec
+    from curate.spec.model import read_spec
 
     with working_on(folder):
         done = import_votes(folder, read_spec(folder), source, form, voter, rename, skip_bad)
@@ -120,7 +120,7 @@ def _tell_import(folder: DatasetFolder, done: Imported) -> None:
 def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json: bool) -> None:
     from curate.exchange.exporting import export_votes
     from curate.exchange.formats import written_format
-    from curate.spec import read_spec
+    from curate.spec.model import read_spec
 
     written = export_votes(folder, read_spec(folder), to, form, image_prefix)
     if json:
@@ -138,7 +138,7 @@ def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json:
 
 
 def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
-    from curate.votes import read_votes, withdraw_votes
+    from curate.log.votes import read_votes, withdraw_votes
 
     with working_on(folder):
         taken = withdraw_votes(folder.votes, voter)
@@ -152,8 +152,8 @@ def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
 
 
 def _list(folder: DatasetFolder, json: bool) -> None:
-    from curate.scan import read_scan
-    from curate.votes import by_people, list_voters, read_votes
+    from curate.images.scan import read_scan
+    from curate.log.votes import by_people, list_voters, read_votes
 
     scan = read_scan(folder)
     voters = list_voters(scan.votes).to_dict("records")

@@ -9,7 +9,7 @@ import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, expect_device
 from curate.commands.show import print_json, print_table, say, warn
-from curate.dataset import open_dataset, working_on
+from curate.storage.folder import open_dataset, working_on
 
 
 def demo(
@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Draw a dataset of cats and dogs with planted, recorded faults, to try everything on."""
     from curate.demo.folder import write_demo
-    from curate.init import Start, init_dataset
+    from curate.images.init import Start, init_dataset
 
     truth = write_demo(folder, samples, seed)
     definitions = {"cat": "The drawn animal is a cat.", "dog": "The drawn animal is a dog."}
@@ -41,8 +41,8 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented dataset.yaml from what a folder or a CSV holds."""
-    from curate.init import Start, init_dataset
-    from curate.spec import read_spec
+    from curate.images.init import Start, init_dataset
+    from curate.spec.model import read_spec
 
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     path = init_dataset(folder, source, Start(classes=named))
@@ -60,8 +60,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Everything from scan to report: the main job. Only what is new is done."""
-    from curate.commands.run import run_dataset
-    from curate.spec import read_spec
+    from curate.run import run_dataset
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     expect_device(device)
@@ -79,7 +79,7 @@ def run(
 
 def print_score(folder: Any) -> None:
     """Write what the audit found of the planted faults, where they are known."""
-    from curate.commands.run import read_score
+    from curate.run import read_score
 
     score = read_score(folder)
     if not score:
@@ -93,8 +93,8 @@ def print_score(folder: Any) -> None:
 
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Write the report of what is there now: one HTML file that needs no network, and the same as JSON."""
-    from curate.commands.report import write_report
-    from curate.spec import read_spec
+    from curate.reporting.report import write_report
+    from curate.spec.model import read_spec
 
     folder = open_dataset(dataset)
     path = write_report(folder, read_spec(folder))
@@ -117,7 +117,7 @@ def doctor(
     from curate.doctor import diagnose
 
     if clean:
-        from curate.review.leftovers import clean_leftovers
+        from curate.review.services.leftovers import clean_leftovers
 
         for one in clean_leftovers():
             warn(f"Removed {one}.")

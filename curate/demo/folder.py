@@ -12,8 +12,8 @@ import pandas as pd
 from curate.demo.faults import encode_planted
 from curate.demo.plan import Planted, plan_demo
 from curate.demo.scene import SPECIES
-from curate.files import Problem
-from curate.progress import track
+from curate.storage.files import Problem
+from curate.storage.progress import track
 
 TRUTH_COLUMNS = ["path", "given_label", "true_label", "fault", "detail", "of"]
 PARTIAL = ".demo.partial"
@@ -27,7 +27,7 @@ def write_demo(
 
     The images lie in ``folder/images/cat`` and ``folder/images/dog``, beside a ``notes.txt`` that is no sample; the
     truth is also in ``folder/truth.csv``. The same ``samples`` and ``seed`` give the same bytes. ``progress`` wraps
-    the planned files as ``curate.progress.track`` does. A run that was interrupted can be started again.
+    the planned files as ``curate.storage.progress.track`` does. A run that was interrupted can be started again.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curate.demo.scene import SPECIES
-from curate.files import Problem
+from curate.storage.files import Problem
 
 LEAST_SAMPLES = 40
 # fault -> (share of all files, least number); "none" fills up. The last eleven are formats that a decoder must

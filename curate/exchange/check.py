@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from curate.exchange.match import Match, SampleFinder
 from curate.exchange.rows import Row, brief
-from curate.files import Problem
-from curate.tables import PROPOSERS
-from curate.votes import Vote, utc_time
+from curate.log.votes import Vote, utc_time
+from curate.storage.files import Problem
+from curate.storage.tables import PROPOSERS
 
 SHOWN = 3  # faults of each kind that a sentence names
 Said = tuple[str, str, str, float]  # sample_id, voter, label, share

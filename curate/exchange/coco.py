@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.exchange.rows import Row, brief, list_of, parse_object, table_of, text_of
-from curate.files import Problem
+from curate.storage.files import Problem
 
 
 def read_coco(text: str, path: Path) -> Iterator[Row]:

@@ -7,17 +7,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from curate.dataset import DatasetFolder
+from curate.audit.findings import LABEL_ISSUES, open_findings
 from curate.exchange.formats import written_format
 from curate.exchange.label_studio import SUGGESTED_BY, render_config, write_tasks
 from curate.exchange.lines import write_csv, write_jsonl
-from curate.files import Problem, write_atomic
-from curate.findings import LABEL_ISSUES, open_findings
-from curate.proposals import read_proposals
-from curate.scan import Scan, read_scan
-from curate.spec import Spec
-from curate.tables import VOTES, empty, read_parquet, shaped
-from curate.votes import by_people
+from curate.images.scan import Scan, read_scan
+from curate.log.proposals import read_proposals
+from curate.log.votes import by_people
+from curate.spec.model import Spec
+from curate.storage.files import Problem, write_atomic
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import VOTES, empty, read_parquet, shaped
 
 LOCAL_FILES = "/data/local-files/?d="  # Label Studio's address of a file on its own disk
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.exchange.rows import Row, list_of, parse_object, table_of, text_of
-from curate.files import Problem
+from curate.storage.files import Problem
 
 SHOWN = ("given_label", "suggested_label")  # what `curate review` shows in the App: nobody's votes when they come back
 

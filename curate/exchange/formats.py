@@ -11,7 +11,7 @@ from curate.exchange.fiftyone_json import read_fiftyone
 from curate.exchange.label_studio import read_tasks
 from curate.exchange.lines import LABEL, read_csv, read_jsonl
 from curate.exchange.rows import Row, parse_object
-from curate.files import Problem
+from curate.storage.files import Problem
 
 READERS: dict[str, Callable[[str, Path], Iterator[Row]]] = {
     "csv": read_csv,

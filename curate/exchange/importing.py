@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.dataset import DatasetFolder
 from curate.exchange.check import Checked, Reading, Said, check_rows, describe_faults, expect_rename
 from curate.exchange.formats import READERS, detect_format
 from curate.exchange.match import SampleFinder
 from curate.exchange.rows import read_text
-from curate.files import Problem
-from curate.proposals import read_proposals
-from curate.scan import read_scan, read_sources
-from curate.spec import Spec
-from curate.votes import Vote, append_votes, read_votes
+from curate.images.scan import read_scan, read_sources
+from curate.log.proposals import read_proposals
+from curate.log.votes import Vote, append_votes, read_votes
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 import pandas as pd
 
 from curate.exchange.rows import Row, list_of, parse_list, table_of, text_of
-from curate.tables import PROPOSERS
+from curate.storage.tables import PROPOSERS
 
 SUGGESTED_BY = "curate audit"  # the model_version of our own suggestions, which are not votes when they come back
 CONTROL, OBJECT = "label", "image"

@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from curate.exchange.rows import Row, parse_json, text_of
-from curate.export import FORMULA
-from curate.files import Problem
+from curate.storage.files import Problem
+from curate.versions.export import FORMULA
 
 COLUMNS = ["sample_id", "path", "label", "voter", "share", "time"]
 IMAGE = ("sample_id", "path", "file", "image")

@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from curate.images import SUFFIXES
-from curate.scan import Scan
-from curate.sources import LARGEST_FILE
+from curate.images.decoder import SUFFIXES
+from curate.images.scan import Scan
+from curate.images.sources import LARGEST_FILE
 
 SAMPLE_ID = re.compile(r"[0-9a-f]{20}")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file

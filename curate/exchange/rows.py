@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curate.files import Problem
+from curate.storage.files import Problem
 
 LARGEST_IMPORT = 1_000_000_000  # bytes; it is read whole
 SPACE = re.compile(r"[ \t\r\n]*")

@@ -12,25 +12,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from curate.dataset import DatasetFolder
-from curate.decide import current_user
-from curate.decisions import Decision, read_decisions
-from curate.files import Problem
-from curate.progress import counting
-from curate.review.desk import TOOL
-from curate.review.environment import load_fiftyone, revive_database
-from curate.review.leftovers import note_review
+from curate.decide.policy import current_user
+from curate.images.scan import read_sources
+from curate.log.decisions import Decision, read_decisions
+from curate.review.answers.desk import TOOL
+from curate.review.answers.sitting import END, REVIEWER
+from curate.review.mirror.pull import Notify, pull_review, tell
+from curate.review.mirror.push import push_review
+from curate.review.mirror.snapshot import mark, review_name
 from curate.review.opening import EVERYTHING, Opening, find_address
-from curate.review.plugins import link_plugin, unlink_plugin
-from curate.review.pull import Notify, pull_review, tell
-from curate.review.push import push_review
-from curate.review.running import Running, ask_to_end, registered, running_reviews, wait_for_end
-from curate.review.server import LOOPBACK, AppServer, choose_port, expect_loopback
-from curate.review.sitting import END, REVIEWER
-from curate.review.snapshot import mark, review_name
+from curate.review.services.environment import load_fiftyone, revive_database
+from curate.review.services.leftovers import note_review
+from curate.review.services.plugin_link import link_plugin, unlink_plugin
+from curate.review.services.running import Running, ask_to_end, registered, running_reviews, wait_for_end
+from curate.review.services.server import LOOPBACK, AppServer, choose_port, expect_loopback
 from curate.review.watch import Watch
-from curate.scan import read_sources
-from curate.spec import Spec
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+from curate.storage.progress import counting
 
 EVERY = 1.0  # seconds between two looks at what happened beside the App
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from curate.review.colours import FLIP
-from curate.review.environment import load_fiftyone
-from curate.review.layout import BY_GROUP, FLIPS, NEXT, ON_PICTURE, OWN_VIEWS, SUSPECTS, WORST, save_open_view
-from curate.review.workspaces import COMPARE, DUPLICATES, REVIEW
+from curate.review.mirror.colours import FLIP
+from curate.review.mirror.layout import BY_GROUP, FLIPS, NEXT, ON_PICTURE, OWN_VIEWS, SUSPECTS, WORST, save_open_view
+from curate.review.mirror.workspaces import COMPARE, DUPLICATES, REVIEW
+from curate.review.services.environment import load_fiftyone
 
 UNLABELLED = "unlabelled"
 KINDS = ("broken", "fixed", "changed")  # in this order: what got worse is what a reviewer looks for

@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from curate.dataset import DatasetFolder
-from curate.decisions import Decision
-from curate.review.pull import Notify
-from curate.review.sitting import Sitting
+from curate.log.decisions import Decision
+from curate.review.answers.sitting import Sitting
+from curate.review.mirror.pull import Notify
+from curate.storage.folder import DatasetFolder
 
 MARGIN = timedelta(seconds=2)  # that a sample's stamp may be older than the write that put it there
 

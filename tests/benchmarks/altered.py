@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from curate.detectors.copies import Picture, compare_pictures
-from curate.images import open_image
-from curate.measure import measure_content
-from curate.spec import Images
-from curate.thumbnails import decode_thumbnail
+from curate.audit.evidence.copies import Picture, compare_pictures
+from curate.images.decoder import open_image
+from curate.images.measure import measure_content
+from curate.images.thumbnails import decode_thumbnail
+from curate.spec.model import Images
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 WORDS = "cute pets daily fun happy friday best friends adopt me today sample".split()

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.annotators import tabulate_annotators
-from curate.audit import audit_dataset
-from curate.dataset import DatasetFolder, open_dataset
-from curate.detectors.consensus import MODEL, tabulate_votes
-from curate.embed import compute_embeddings
-from curate.init import init_dataset
-from curate.scan import read_scan, scan_dataset
-from curate.shares import compute_shares
-from curate.spec import Source, Spec, read_spec
+from curate.audit.audit import audit_dataset
+from curate.audit.evidence.crowdlab import MODEL, tabulate_votes
+from curate.images.init import init_dataset
+from curate.images.scan import read_scan, scan_dataset
+from curate.label.annotators import tabulate_annotators
+from curate.spec.model import Source, Spec, read_spec
+from curate.storage.folder import DatasetFolder, open_dataset
+from curate.vectors.embed import compute_embeddings
+from curate.versions.soft_labels import compute_shares
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 COLUMNS = ("random_label1", "random_label2", "random_label3")

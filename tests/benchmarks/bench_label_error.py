@@ -28,13 +28,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from curate.audit import gather_evidence
-from curate.dataset import DatasetFolder, open_dataset
-from curate.detectors.evidence import Evidence
-from curate.detectors.label_error import find_label_errors
-from curate.init import Start, init_dataset
-from curate.scan import read_scan, scan_dataset
-from curate.spec import Audit, Spec, read_spec
+from curate.audit.audit import gather_evidence
+from curate.audit.detectors.label_error import find_label_errors
+from curate.audit.evidence.evidence import Evidence
+from curate.images.init import Start, init_dataset
+from curate.images.scan import read_scan, scan_dataset
+from curate.spec.model import Audit, Spec, read_spec
+from curate.storage.folder import DatasetFolder, open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 from train.cross_fit import Recipe, cross_fit
 
@@ -243,7 +243,7 @@ def by_brain(evidence: Evidence, seed: int) -> np.ndarray:
 
 def by_neighbours(evidence: Evidence, seed: int) -> np.ndarray:
     """The share of the 50 nearest labelled neighbours that have the sample's label."""
-    from curate.neighbours import compute_neighbours
+    from curate.vectors.neighbours import compute_neighbours
 
     rows = evidence.labels >= 0
     labels = evidence.labels[rows]

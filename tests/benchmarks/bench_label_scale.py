@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from curate.detectors.evidence import Evidence
-from curate.detectors.label_error import find_label_errors
-from curate.spec import Source, Spec
+from curate.audit.detectors.label_error import find_label_errors
+from curate.audit.evidence.evidence import Evidence
+from curate.spec.model import Source, Spec
 from tests.benchmarks.bench_label_error import CLASSES, EMBEDDINGS, look_at, prepare
 from tests.benchmarks.results import expect_data, markdown_table, run_alone, trial_parser, write_section
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.audit import audit_dataset
-from curate.build import read_groups
-from curate.dataset import open_dataset
-from curate.embed import compute_embeddings
-from curate.init import init_dataset
-from curate.label import pick_rows
-from curate.proposals import combine_proposals
-from curate.prototypes import centre_embeddings, compute_class_probs
-from curate.scan import scan_dataset
-from curate.spec import read_spec
-from curate.tables import VOTES
+from curate.audit.audit import audit_dataset
+from curate.images.init import init_dataset
+from curate.images.scan import scan_dataset
+from curate.label.propose import pick_rows
+from curate.label.prototypes import centre_embeddings, compute_class_probs
+from curate.log.proposals import combine_proposals
+from curate.spec.model import read_spec
+from curate.storage.folder import open_dataset
+from curate.storage.tables import VOTES
+from curate.vectors.embed import compute_embeddings
+from curate.versions.build import read_groups
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 SEEDS = 10

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from curate.commands.run import run_dataset
-from curate.dataset import DatasetFolder, open_dataset
-from curate.init import init_dataset
-from curate.spec import Train, read_spec
+from curate.images.init import init_dataset
+from curate.run import run_dataset
+from curate.spec.model import Train, read_spec
+from curate.storage.folder import DatasetFolder, open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 
 SETS = ("photos", "webscrape")

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.audit import gather_evidence
-from curate.dataset import open_dataset
-from curate.detectors.candidates import find_candidates
-from curate.detectors.copies import COPY
-from curate.detectors.evidence import Evidence
-from curate.detectors.near_duplicate import compare_candidates
-from curate.scan import scan_dataset
-from curate.spec import read_spec
+from curate.audit.audit import gather_evidence
+from curate.audit.detectors.near_duplicate import compare_candidates
+from curate.audit.evidence.candidates import find_candidates
+from curate.audit.evidence.copies import COPY
+from curate.audit.evidence.evidence import Evidence
+from curate.images.scan import scan_dataset
+from curate.spec.model import read_spec
+from curate.storage.folder import open_dataset
 from tests.benchmarks.altered import LOOK_ALIKES, TRANSFORMS, compare_changed, read_half
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 

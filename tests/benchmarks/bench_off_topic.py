@@ -18,13 +18,13 @@ import pandas as pd
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.metrics import roc_auc_score
 
-from curate.audit import gather_evidence
-from curate.dataset import open_dataset
-from curate.detectors.evidence import Evidence
-from curate.detectors.off_topic import find_off_topic
-from curate.detectors.outlier import find_outliers
-from curate.scan import scan_dataset
-from curate.spec import read_spec
+from curate.audit.audit import gather_evidence
+from curate.audit.detectors.off_topic import find_off_topic
+from curate.audit.detectors.outlier import find_outliers
+from curate.audit.evidence.evidence import Evidence
+from curate.images.scan import scan_dataset
+from curate.spec.model import read_spec
+from curate.storage.folder import open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 CLASSES = ("cats", "dogs")

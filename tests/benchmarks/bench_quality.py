@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from curate.audit import DETECTORS
+from curate.audit.audit import DETECTORS
+from curate.audit.evidence.evidence import Evidence
 from curate.demo.faults import encode_planted
 from curate.demo.plan import plan_demo
-from curate.detectors.evidence import Evidence
-from curate.engine import map_batches
-from curate.measure import measure_content
-from curate.spec import Images, Source, Spec
-from curate.tables import SAMPLES, VOTES, empty, shaped
+from curate.images.measure import measure_content
+from curate.spec.model import Images, Source, Spec
+from curate.storage.engine import map_batches
+from curate.storage.tables import SAMPLES, VOTES, empty, shaped
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 ISSUES = ["dark", "light", "blurry", "low_information", "odd_size", "odd_aspect_ratio", "grayscale"]

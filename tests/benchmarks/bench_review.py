@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from curate.dataset import DatasetFolder
-from curate.review.running import running_reviews
-from curate.review.snapshot import review_name
+from curate.review.mirror.snapshot import review_name
+from curate.review.services.running import running_reviews
+from curate.storage.folder import DatasetFolder
 from tests.benchmarks.results import case_arguments, markdown_table, run_alone, sizes_to_run, write_section
 from tests.benchmarks.review_set import make_review_set
 from tests.browser.shoot import free_port, open_grid, running_browser
@@ -39,15 +39,15 @@ PLUGIN = "@specurate/review"
 PATIENCE = 600  # seconds
 REVIEW = """
 import sys
-from curate.dataset import open_dataset
-from curate.review import review
-from curate.spec import read_spec
+from curate.storage.folder import open_dataset
+from curate.review.app import review
+from curate.spec.model import read_spec
 dataset = open_dataset(sys.argv[1])
 review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="script")
 """
 SUSPECTS = """
 import json, sys
-from curate.review.environment import load_fiftyone
+from curate.review.services.environment import load_fiftyone
 suspects = load_fiftyone().load_dataset(sys.argv[1]).load_saved_view("suspects")
 print(json.dumps({"first": suspects.first().id, "stages": suspects._serialize(include_uuids=False)}))
 """

@@ -18,11 +18,11 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from curate.dataset import open_dataset
-from curate.detectors.evidence import Evidence
-from curate.init import Start, init_dataset
-from curate.scan import read_scan, scan_dataset
-from curate.spec import Spec, read_spec
+from curate.audit.evidence.evidence import Evidence
+from curate.images.init import Start, init_dataset
+from curate.images.scan import read_scan, scan_dataset
+from curate.spec.model import Spec, read_spec
+from curate.storage.folder import open_dataset
 from tests.benchmarks.bench_label_error import (
     CLASSES,
     EMBEDDINGS,

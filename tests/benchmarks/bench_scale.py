@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.detectors.candidates import HAMMING, find_candidates
-from curate.detectors.copy_groups import connect_copies
-from curate.detectors.evidence import Evidence
-from curate.detectors.near_duplicate import COPY
-from curate.neighbours import find_near_hashes
-from curate.spec import Source, Spec
+from curate.audit.detectors.near_duplicate import COPY
+from curate.audit.evidence.candidates import HAMMING, find_candidates
+from curate.audit.evidence.copy_groups import connect_copies
+from curate.audit.evidence.evidence import Evidence
+from curate.spec.model import Source, Spec
+from curate.vectors.neighbours import find_near_hashes
 from tests.benchmarks.bench_label_scale import fill, make_noise, peak_megabytes, seconds
 from tests.benchmarks.results import case_arguments, markdown_table, run_alone, sizes_to_run, write_section
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from curate.dataset import open_dataset
-from curate.engine import available_processors
-from curate.init import init_dataset
-from curate.scan import scan_dataset
-from curate.spec import read_spec
+from curate.images.init import init_dataset
+from curate.images.scan import scan_dataset
+from curate.spec.model import read_spec
+from curate.storage.engine import available_processors
+from curate.storage.folder import open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 
 ROUNDS = 5

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from curate.detectors.evidence import Evidence
-from curate.detectors.shortcut import find_shortcuts
-from curate.images import open_image
-from curate.measure import measure_content
-from curate.spec import Images, Source, Spec
-from curate.tables import SAMPLES, VOTES, empty, shaped
+from curate.audit.detectors.shortcut import find_shortcuts
+from curate.audit.evidence.evidence import Evidence
+from curate.images.decoder import open_image
+from curate.images.measure import measure_content
+from curate.spec.model import Images, Source, Spec
+from curate.storage.tables import SAMPLES, VOTES, empty, shaped
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 CLASSES = ("cats", "dogs")

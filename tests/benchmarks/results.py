@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from curate.engine import available_processors
-from curate.files import write_atomic
+from curate.storage.engine import available_processors
+from curate.storage.files import write_atomic
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 TITLE = "# Results\n\nWritten by the benchmarks in this folder; a section is replaced when its benchmark runs again.\n"

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from curate.cache import ContentCache
-from curate.dataset import DatasetFolder, open_dataset
-from curate.embed import SIDE
-from curate.init import init_dataset
-from curate.scan import scan_dataset
-from curate.spec import read_spec
-from curate.tables import FINDINGS, shaped, write_table
+from curate.images.init import init_dataset
+from curate.images.scan import scan_dataset
+from curate.spec.model import read_spec
+from curate.storage.cache import ContentCache
+from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.tables import FINDINGS, shaped, write_table
+from curate.vectors.embed import SIDE
 
 CLASSES = ("disc", "square")
 SIZE = (64, 48)

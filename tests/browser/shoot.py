@@ -13,10 +13,10 @@ from typing import Any
 
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from curate.dataset import open_dataset
-from curate.files import Problem
-from curate.review import open_app
-from curate.spec import read_spec
+from curate.review.app import open_app
+from curate.spec.model import read_spec
+from curate.storage.files import Problem
+from curate.storage.folder import open_dataset
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Root in a container has no sandbox, and no browser of ours is to call home.

@@ -15,22 +15,22 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from curate.dataset import DatasetFolder
-from curate.decisions import read_decisions
-from curate.review.environment import load_fiftyone
-from curate.review.running import running_reviews
-from curate.review.snapshot import review_name
-from curate.scan import Scan
-from curate.spec import Spec
-from curate.tables import FINDINGS, shaped, write_table
+from curate.images.scan import Scan
+from curate.log.decisions import read_decisions
+from curate.review.mirror.snapshot import review_name
+from curate.review.services.environment import load_fiftyone
+from curate.review.services.running import running_reviews
+from curate.spec.model import Spec
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import DRAWN, free_port, open_grid, running_browser
 from tests.conftest import curate
 
 REVIEW = """
 import sys
-from curate.dataset import open_dataset
-from curate.review import review
-from curate.spec import read_spec
+from curate.storage.folder import open_dataset
+from curate.review.app import review
+from curate.spec.model import read_spec
 dataset = open_dataset(sys.argv[1])
 decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="carol")
 print(len(decisions))

@@ -19,14 +19,14 @@ from typing import Any
 import psutil
 import pytest
 
-from curate.build import build_version
-from curate.dataset import DatasetFolder
-from curate.decisions import read_decisions
-from curate.review.database import database_folder
-from curate.review.environment import load_fiftyone
-from curate.review.snapshot import review_name
-from curate.scan import read_scan
-from curate.spec import Spec
+from curate.images.scan import read_scan
+from curate.log.decisions import read_decisions
+from curate.review.mirror.snapshot import review_name
+from curate.review.services.database import database_folder
+from curate.review.services.environment import load_fiftyone
+from curate.spec.model import Spec
+from curate.storage.folder import DatasetFolder
+from curate.versions.build import build_version
 from tests.browser.shoot import DRAWN, dismiss_offer, free_port, open_first, open_grid, running_browser
 from tests.browser.test_app import PATIENCE, wait_for_app
 from tests.conftest import write_findings, write_groups, write_partly_labelled

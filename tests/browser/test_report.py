@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from curate.commands.report import write_report
-from curate.dataset import open_dataset
-from curate.files import write_json
-from curate.scan import scan_dataset
-from curate.spec import read_spec
-from curate.tables import FINDINGS, shaped, write_table
+from curate.images.scan import scan_dataset
+from curate.reporting.report import write_report
+from curate.spec.model import read_spec
+from curate.storage.files import write_json
+from curate.storage.folder import open_dataset
+from curate.storage.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import running_browser
 
 # A slash ends a folder's name: the first path is the file `script>.jpg` in a folder of a folder.

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from curate.answers import apply_answers
-from curate.build import build_version
-from curate.commands.review_page import collect_cards, write_review_page
-from curate.dataset import DatasetFolder
-from curate.decisions import read_decisions
-from curate.findings import open_findings
-from curate.scan import Scan, read_scan
-from curate.spec import Audit, Spec
+from curate.audit.findings import open_findings
+from curate.decide.answers import apply_answers
+from curate.images.scan import Scan, read_scan
+from curate.log.decisions import read_decisions
+from curate.reporting.review_page import collect_cards, write_review_page
+from curate.spec.model import Audit, Spec
+from curate.storage.folder import DatasetFolder
+from curate.versions.build import build_version
 from reports.review_page import render_review_page
 from tests.browser.shoot import running_browser
 from tests.browser.test_report import CONTRAST, Watched

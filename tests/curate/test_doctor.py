@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from curate import doctor, mongod
-from curate.files import Problem
+from curate import doctor
+from curate.review.services import mongod
+from curate.storage.files import Problem
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def no_database_address(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def program(no_database_address: None) -> Path:
     found = mongod.find_mongod()
-    assert found is not None, "run `python -m curate.mongod`"
+    assert found is not None, "run `python -m curate.review.services.mongod`"
     return found
 
 
@@ -100,7 +101,7 @@ def test_missing_mongod_has_a_fix(no_database_address: None, tmp_path: Path, mon
     check = doctor.check_mongod()
     assert not check.ok
     assert "without one" in check.found
-    assert "python -m curate.mongod" in check.fix
+    assert "python -m curate.review.services.mongod" in check.fix
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")])

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curate.audit import audit_dataset
-from curate.commands import review_page
+from curate.audit.audit import audit_dataset
 from curate.commands.review import write_page
-from curate.commands.review_page import collect_cards, write_review_page
-from curate.dataset import open_dataset
-from curate.decide import decide_sample
-from curate.files import Problem
-from curate.init import Start, init_dataset
-from curate.scan import read_scan, scan_dataset
-from curate.spec import Audit, read_spec
-from curate.tables import write_table
+from curate.decide.policy import decide_sample
+from curate.images.init import Start, init_dataset
+from curate.images.scan import read_scan, scan_dataset
+from curate.reporting import review_page
+from curate.reporting.review_page import collect_cards, write_review_page
+from curate.spec.model import Audit, read_spec
+from curate.storage.files import Problem
+from curate.storage.folder import open_dataset
+from curate.storage.tables import write_table
 from reports.review_page import render_review_page
 from tests.conftest import curate, write_findings, write_groups
 

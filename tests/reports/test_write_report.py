@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from curate.build import build_version
-from curate.commands.report import SIDE, collect_story, compact_thumbnails, write_report
-from curate.dataset import DatasetFolder
-from curate.decisions import Decision, append_decisions
-from curate.files import read_json, write_json
-from curate.findings import open_findings
-from curate.scan import Scan, scan_dataset
-from curate.spec import Spec
-from curate.tables import FINDINGS, shaped, write_table
-from curate.thumbnails import thumbnail_cache
+from curate.audit.findings import open_findings
+from curate.images.scan import Scan, scan_dataset
+from curate.images.thumbnails import thumbnail_cache
+from curate.log.decisions import Decision, append_decisions
+from curate.reporting.report import SIDE, collect_story, compact_thumbnails, write_report
+from curate.spec.model import Spec
+from curate.storage.files import read_json, write_json
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import FINDINGS, shaped, write_table
+from curate.versions.build import build_version
 
 Scanned = tuple[DatasetFolder, Spec, Scan]
 

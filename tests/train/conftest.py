@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from curate.dataset import DatasetFolder
-from curate.files import write_json
-from curate.spec import Spec
-from curate.tables import MANIFEST, shaped, write_table
-from curate.thumbnails import thumbnail_cache
-from train.recipes import Recipe
+from curate.images.thumbnails import thumbnail_cache
+from curate.spec.model import Spec
+from curate.storage.files import write_json
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import MANIFEST, shaped, write_table
+from train.network.recipes import Recipe
 from train.training import train_version
 
 # Enough for red discs against blue squares, and done in a second.

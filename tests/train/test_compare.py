@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.build import read_manifest
-from curate.files import Problem
-from curate.seen import is_seen
+from curate.storage.files import Problem
+from curate.versions.build import read_manifest
+from curate.versions.seen import is_seen
 from tests.train.conftest import SPEC, Trained, write_version
 from train.compare import compare_models, compare_probabilities, find_flips
 from train.evaluate import evaluate_model

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.split import position
+from curate.versions.split import position
 from tests.train.conftest import draw_samples, write_dataset
 from train.cross_fit import FOLDS, Recipe, cross_fit
 
@@ -127,7 +127,7 @@ def fold(sample_id: str) -> int:
 
 def record_learnt(dataset, ids, targets, groups) -> list[set[str]]:  # type: ignore[no-untyped-def]
     """Return the samples that each fold's network learnt from."""
-    from curate.tables import read_parquet
+    from curate.storage.tables import read_parquet
 
     cross_fit(dataset, ids, targets, groups, CLASSES, device="cpu", recipe=DEEP)
     return [set(read_parquet(file)["sample_id"]) for file in (dataset.cache / "deep").glob("*/taught.parquet")]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from curate.files import Problem
+from curate.storage.files import Problem
 from tests.train.conftest import TINY, draw_samples, write_dataset
-from train.augment import augment, to_network
-from train.batches import Images, batch_size, split_batches
-from train.fit import Progress, class_weights, fit_network, predict_probabilities
-from train.networks import build_network
-from train.pixels import read_rows
-from train.recipes import RECIPES, Recipe
+from train.network.augment import augment, to_network
+from train.network.batches import Images, batch_size, split_batches
+from train.network.fit import Progress, class_weights, fit_network, predict_probabilities
+from train.network.networks import build_network
+from train.network.pixels import read_rows
+from train.network.recipes import RECIPES, Recipe
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from curate.commands.leaks import collect_leaks, leak_sentence
-from curate.tables import write_table
+from curate.storage.tables import write_table
 from tests.conftest import curate
 from tests.train.conftest import Trained
 from train.leaks import compare_without, score_without

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.dataset import DatasetFolder
-from curate.files import Problem
-from curate.thumbnails import read_pixels
+from curate.images.thumbnails import read_pixels
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
 from tests.train.conftest import draw_samples, write_dataset
-from train.pixels import read_rows
+from train.network.pixels import read_rows
 
 
 @pytest.fixture

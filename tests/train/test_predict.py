@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.files import Problem
+from curate.storage.files import Problem
 from tests.train.conftest import SPEC, Trained, draw
 from train.predict import predict_images
 

@@ -13,11 +13,11 @@ import pytest
 from safetensors.numpy import load_file
 
 import train.training
-from curate.build import read_manifest
-from curate.files import Problem, replacing
-from curate.seen import seen_samples
-from curate.spec import Spec, Train
-from curate.tables import write_table
+from curate.spec.model import Spec, Train
+from curate.storage.files import Problem, replacing
+from curate.storage.tables import write_table
+from curate.versions.build import read_manifest
+from curate.versions.seen import seen_samples
 from tests.train.conftest import SPEC, TINY, Trained, draw_samples, write_dataset, write_version
 from train.models import list_models, load_network, read_predictions, read_run
 from train.training import compute_labels_digest, train_version

@@ -11,11 +11,11 @@ from typing import Any
 from fiftyone import operators
 from fiftyone.operators import types
 
-from curate.files import Problem
-from curate.review.answering import Answered, tell_refused
-from curate.review.desk import Answer
-from curate.review.layout import issue_of_view
-from curate.review.sitting import END, SKIPPED, Sitting, is_ours, sitting_of
+from curate.review.answers.answering import Answered, tell_refused
+from curate.review.answers.desk import Answer
+from curate.review.answers.sitting import END, SKIPPED, Sitting, is_ours, sitting_of
+from curate.review.mirror.layout import issue_of_view
+from curate.storage.files import Problem
 
 PLUGIN = "@specurate/review"
 PANEL = "findings"

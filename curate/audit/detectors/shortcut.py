@@ -1,0 +1,354 @@
+"""Properties that tell a class although they have nothing to do with it: what a network would learn instead of cats.
+
+For each class and property, a rule such as ``brightest pixels at most 86 % of white`` is found on four fifths of the
+pictures and counted on the last. It is a shortcut when it tells the class almost without error, be it only in a part of
+its pictures (a mark on some), or tells it well in nearly all. What differs naturally (dogs are outdoors more often) is
+neither: it shifts a distribution, it does not part it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from curate.audit.evidence.evidence import Evidence
+from curate.audit.evidence.patches import PLACES, compute_patches, describe_patch, mean_edges, score_patch
+from curate.audit.evidence.properties import Property, tabulate_frames, tabulate_numbers, tabulate_texts
+
+DETECTOR = "shortcut-v2"
+FEWEST = 20  # groups of a class; with fewer a rule cannot be counted on pictures it was not made of
+MOST_CLASSES = 50  # looked at, the largest first
+MOST_ROWS = 20_000  # groups looked at
+FOLDS = 5
+COVERS = 0.1  # a nearly pure rule has to cover this share of a class
+MOST_ELSEWHERE = 0.1  # of what it covers in the class, a nearly pure rule may cover in the others
+SOUGHT = 0.025  # the same where a rule is made: on other pictures it does a little worse
+AVOIDS = 0.5  # share of the others in which a rule has to hold that the class avoids, beside more than one other class
+BROAD = 0.6  # share covered in the class minus that in the others: a balanced accuracy of 0.8
+SURE = 0.01  # chance of a false alarm over all rules tried
+SAME = 0.5  # overlap of two sets of pictures that makes their rules one pattern
+# What changes together: a class saved darker also has fewer grey levels, and that is one fault, not two.
+KIN = (
+    {"brightest pixels", "darkest pixels", "brightness", "contrast", "grey levels", "frame brightness"},
+    {"colours", "frame red-green", "frame yellow-blue", "colour mode"},
+    {"size", "shape", "exact size"},
+    {"compression", "sharpness", "format"},
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one property says of one class: ``hits`` of its ``size`` pictures, ``wrong`` of the ``others``, unseen."""
+
+    label: int
+    of: Property
+    sense: str  # has | lacks: whether the class is where the rule holds, or where it does not
+    side: str  # above | below | among
+    bound: float | tuple[str, ...]
+    hits: int
+    size: int
+    wrong: int
+    others: int
+    also: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def inside(self) -> float:
+        return self.hits / self.size
+
+    @property
+    def outside(self) -> float:
+        return self.wrong / self.others
+
+    @property
+    def strength(self) -> float:
+        """0..1: the share covered in the class minus that in the others."""
+        return abs(self.inside - self.outside)
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """Return where the rule holds: booleans of the shape of ``values``."""
+        if self.side == "among":
+            return np.isin(values, list(self.bound))  # type: ignore[arg-type]
+        with np.errstate(invalid="ignore"):
+            found: np.ndarray = values > self.bound if self.side == "above" else values <= self.bound
+        return found
+
+
+def find_shortcuts(evidence: Evidence, metadata: pd.DataFrame) -> list[tuple[dict[str, object], np.ndarray]]:
+    """Return each shortcut as a row of ``tables.PATTERNS`` and its samples ``(N,)``; first the strongest.
+
+    For each class without one, the rule that tells it best is a row that is no issue: it says how far from one it is.
+    """
+    rows, labels = _independent(evidence)
+    classes = _judged(labels)
+    if len(classes) < 2:
+        evidence.notes.append(f"shortcut: two classes with {FEWEST} different pictures each are needed.")
+        return []
+    properties = gather_properties(evidence, metadata, rows, labels)
+    rules = [
+        rule for label, one in properties for place in classes if label in (-1, place)
+        for rule in find_rules(one, labels, int(place))
+    ]  # fmt: skip
+    # Over all rules that were tried, so that many properties and classes raise no more false alarms.
+    tried = max(len(rules), 1)
+    passed = [one for one in rules if is_shortcut(one, len(classes), tried)]
+    chosen = _without_repeats(passed)
+    # Of two classes one rule tells both: the other's is no fault of its own, and must not be called sound either.
+    told = {one.label for one in passed}
+    best = _strongest([one for one in rules if one.label not in told])[:MOST_CLASSES]
+    return [
+        _row(evidence, rows, labels, one, is_issue)
+        for some, is_issue in ((chosen, True), (best, False))
+        for one in some
+    ]
+
+
+def _independent(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Return one labelled row of each near-duplicate group and class, and their labels; copies are no evidence."""
+    group = evidence.groups["group_id"].to_numpy()
+    table = pd.DataFrame({"group": group, "label": evidence.given})
+    table = table[table["label"] >= 0].drop_duplicates()
+    rows = table.index.to_numpy()[:MOST_ROWS]  # sorted by sample id, a hash: the first ones are a fair draw
+    return rows, evidence.given[rows]
+
+
+def _judged(labels: np.ndarray) -> np.ndarray:
+    present, counts = np.unique(labels, return_counts=True)
+    largest = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    return np.sort(present[largest][counts[largest] >= FEWEST])
+
+
+def gather_properties(
+    evidence: Evidence, metadata: pd.DataFrame, rows: np.ndarray, labels: np.ndarray
+) -> list[tuple[int, Property]]:
+    """Return the properties of ``rows``, each with the one class that it is about; -1 for all."""
+    shared = [*tabulate_numbers(evidence), *tabulate_texts(evidence, metadata)]
+    listed = [(-1, Property(one.name, one.values[rows], one.above, one.below, one.shown)) for one in shared]
+    patches = compute_patches(evidence, rows)
+    listed += [(-1, one) for one in tabulate_frames(patches)]
+    return listed + _marks(patches, labels, len(evidence.spec.class_names))
+
+
+def _marks(patches: np.ndarray, labels: np.ndarray, classes: int) -> list[tuple[int, Property]]:
+    """Return how much each place looks as it does in a class: a mark in it, or one that all others have."""
+    listed, judged = [], _judged(labels)
+    for place, name in enumerate(PLACES):
+        features = describe_patch(patches[:, place])
+        scores = score_patch(features, labels, classes)
+        for label in judged:
+            own, others = (mean_edges(features[side]) for side in (labels == label, labels != label))
+            if own < others and len(judged) == 2:
+                continue  # the other class has the mark, and it is told there
+            words = f"have something at the {name} that recurs there"
+            values = scores[:, label] if own >= others else -scores[:, label]
+            listed.append((int(label), Property(f"mark at the {name}", values, words)))
+    return listed
+
+
+def find_rules(one: Property, labels: np.ndarray, label: int) -> Iterator[Rule]:
+    """Yield the rules of one property for one class, each counted on pictures that it was not made of."""
+    is_class = labels == label
+    fold = np.zeros(len(labels), dtype=int)
+    for side in (is_class, ~is_class):
+        fold[side] = np.arange(side.sum()) % FOLDS
+    find = _among if one.is_text else _bounds
+    whole = {kind: found for kind, found in find(one.values, is_class).items() if found[1] != "below" or one.below}
+    parts = [find(one.values[fold != part], is_class[fold != part]) for part in range(FOLDS)]
+    for kind, (sense, side, bound) in whole.items():
+        counted = np.zeros(len(labels), dtype=bool)
+        for part, found in enumerate(parts):
+            if kind in found:
+                made = Rule(label, one, *found[kind], 0, 1, 0, 1)
+                counted[fold == part] = made.holds(one.values[fold == part])
+        hits, wrong = int(counted[is_class].sum()), int(counted[~is_class].sum())
+        yield Rule(label, one, sense, side, bound, hits, int(is_class.sum()), wrong, int((~is_class).sum()))
+
+
+Found = dict[str, tuple[str, str, float | tuple[str, ...]]]
+
+
+def _bounds(values: np.ndarray, is_class: np.ndarray) -> Found:
+    """Return the best bound of each kind of rule: parting most, nearly pure, and avoided, on either side."""
+    known = np.isfinite(values)
+    if not known.any():
+        return {}
+    steps = np.unique(values[known])
+    if len(steps) < 2:
+        return {}
+    # Of each bound, the share at most so large: of the class, and of the others.
+    own = np.searchsorted(np.sort(values[known & is_class]), steps[:-1], side="right") / max(is_class.sum(), 1)
+    rest = np.searchsorted(np.sort(values[known & ~is_class]), steps[:-1], side="right") / max((~is_class).sum(), 1)
+    middle = (steps[:-1] + steps[1:]) / 2
+    own_all, rest_all = (
+        (known & is_class).sum() / max(is_class.sum(), 1),
+        (known & ~is_class).sum() / max((~is_class).sum(), 1),
+    )
+    found: Found = {}
+    for side, inside, outside in (("above", own_all - own, rest_all - rest), ("below", own, rest)):
+        gains = {"broad": ("has", inside - outside)}
+        gains["has"] = ("has", np.where(outside <= SOUGHT * inside, inside, -1))
+        gains["lacks"] = ("lacks", np.where(inside <= SOUGHT * outside, outside, -1))
+        for kind, (sense, gain) in gains.items():
+            if gain.max() > 0:
+                found[f"{kind} {side}"] = (sense, side, float(middle[gain.argmax()]))
+    return found
+
+
+def _among(values: np.ndarray, is_class: np.ndarray) -> Found:
+    """Return the sets of texts of each kind of rule."""
+    table = pd.crosstab(values, is_class).reindex(columns=[False, True], fill_value=0)
+    table = table[table.index != ""]
+    inside, outside = table[True] / max(is_class.sum(), 1), table[False] / max((~is_class).sum(), 1)
+    kinds = {
+        "broad": ("has", inside > outside),
+        "has": ("has", (inside > 0) & (outside <= SOUGHT * inside)),
+        "lacks": ("lacks", (outside > 0) & (inside <= SOUGHT * outside)),
+    }
+    return {
+        kind: (sense, "among", tuple(table.index[chosen])) for kind, (sense, chosen) in kinds.items() if chosen.any()
+    }
+
+
+def is_shortcut(rule: Rule, classes: int, tried: int) -> bool:
+    """Return whether a rule tells its class better than pictures of different things would."""
+    least, most = sorted((rule.inside, rule.outside))
+    is_pure = least <= MOST_ELSEWHERE * most
+    # Of two classes, what one avoids the other has; of many, each one avoids much by chance.
+    floor = AVOIDS if rule.sense == "lacks" and classes > 2 else COVERS
+    sense = "has" if rule.inside > rule.outside else "lacks"
+    if sense != rule.sense or not (rule.strength >= BROAD or (is_pure and most >= floor)):
+        return False
+    table = [[rule.hits, rule.size - rule.hits], [rule.wrong, rule.others - rule.wrong]]
+    from scipy.stats import fisher_exact
+
+    return bool(fisher_exact(table).pvalue * tried < SURE)
+
+
+def _without_repeats(rules: list[Rule]) -> list[Rule]:
+    """Return the strongest rules that are about different pictures; what else tells the same ones goes to ``also``."""
+    kept: list[tuple[Rule, np.ndarray]] = []
+    for rule in sorted(rules, key=_rank):
+        holds = rule.holds(rule.of.values)
+        same = next((one for one, other in kept if _is_same(rule, holds, one, other)), None)
+        if same is None:
+            kept.append((rule, holds))
+        elif rule.of.name != same.of.name and rule.of.name not in same.also:
+            same.also.append(rule.of.name)
+    return [rule for rule, _ in kept]
+
+
+def _rank(rule: Rule) -> tuple[object, ...]:
+    """Return what strong rules are sorted by: among almost equals, what is stated (PNG) before what follows from it."""
+    return (
+        -round(10 * rule.strength),
+        not rule.of.is_text,
+        -round(rule.strength, 6),
+        rule.label,
+        rule.of.name,
+        rule.side,
+    )
+
+
+def _is_same(rule: Rule, holds: np.ndarray, other: Rule, held: np.ndarray) -> bool:
+    """Return whether two rules tell much the same pictures, or one fault of one class."""
+    is_kin = rule.of.name == other.of.name or any({rule.of.name, other.of.name} <= names for names in KIN)
+    is_pair = rule.label == other.label or rule.others == other.size  # of two classes, one's rule is the other's
+    return max(_overlap(holds, held), _overlap(~holds, held)) >= SAME or (is_kin and is_pair)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / max((one | other).sum(), 1))
+
+
+def _strongest(rules: list[Rule]) -> list[Rule]:
+    """Return for each class the rule that tells it best."""
+    best: dict[int, Rule] = {}
+    for rule in sorted(rules, key=lambda one: (-round(one.strength, 6), one.of.name, one.side, one.sense)):
+        best.setdefault(rule.label, rule)
+    return [best[label] for label in sorted(best)]
+
+
+def _row(
+    evidence: Evidence, rows: np.ndarray, labels: np.ndarray, rule: Rule, is_issue: bool
+) -> tuple[dict[str, object], np.ndarray]:
+    """Return the row of a rule, and the pictures of its class that it tells."""
+    names = evidence.spec.class_names
+    holds = rule.holds(rule.of.values)
+    members = rows[(labels == rule.label) & (holds if rule.sense == "has" else ~holds)]
+    name = names[rule.label]
+    row = {
+        "issue": "shortcut",
+        "name": f"{name}: {rule.of.name}",
+        "label": name,
+        "samples": len(members),
+        "score": 1 - rule.strength,
+        "is_issue": is_issue,
+        "suggested_action": _advice(rule) if is_issue else "",
+        "evidence": describe_rule(rule, names, set(labels)),
+    }
+    return row, members
+
+
+def describe_rule(rule: Rule, names: list[str], present: set[int]) -> str:
+    """Return what a rule says of its class, in a sentence with counts of pictures it was not made of."""
+    others = [names[place] for place in sorted(present) if place != rule.label]
+    beside = others[0] if len(others) == 1 else "the others"
+    words = _phrase(rule)
+    first = f"{_part(rule.hits, rule.size)} of {names[rule.label]} {words}"
+    second = f"{_part(rule.wrong, rule.others)} of {beside}"
+    low, high = strength_interval(rule)
+    accuracy = f"{(1 + rule.strength) / 2:.2f} (95 % interval {(1 + low) / 2:.2f} to {(1 + high) / 2:.2f})"
+    also = f"; also told by {', '.join(rule.also[:4])}" if rule.also else ""
+    return f"{first}, {second}; this alone tells {names[rule.label]} with a balanced accuracy of {accuracy}{also}."
+
+
+def _phrase(rule: Rule) -> str:
+    if isinstance(rule.bound, tuple):
+        shown = " or ".join(rule.bound[:3]) + (f" or {len(rule.bound) - 3} more" if len(rule.bound) > 3 else "")
+        return rule.of.above.format(shown)
+    words = rule.of.above if rule.side == "above" else rule.of.below
+    return words.format(rule.of.shown.format(rule.bound))
+
+
+def _part(count: int, whole: int) -> str:
+    return f"{count:,} of {whole:,} ({count / whole:.0%})"
+
+
+def strength_interval(rule: Rule) -> tuple[float, float]:
+    """Return the 95 % interval of ``strength``.
+
+    References
+    ----------
+    R. Newcombe, Interval estimation for the difference between independent proportions, 1998, method 10.
+    """
+    pair = sorted([(rule.hits, rule.size), (rule.wrong, rule.others)], key=lambda one: one[0] / one[1])
+    (less, few), (more, many) = pair
+    low_less, high_less = wilson_interval(less, few)
+    low_more, high_more = wilson_interval(more, many)
+    gap, under, over = more / many - less / few, more / many - low_more, high_less - less / few
+    beneath, beyond = high_more - more / many, less / few - low_less
+    return max(gap - float(np.hypot(under, over)), 0.0), min(gap + float(np.hypot(beneath, beyond)), 1.0)
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share.
+
+    >>> tuple(round(bound, 3) for bound in wilson_interval(41, 100))
+    (0.319, 0.508)
+    """
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _advice(rule: Rule) -> str:
+    if rule.of.name.startswith("mark at"):
+        return "look at that place: crop or cover it, or collect pictures of every class with and without it"
+    if rule.of.is_text:
+        return (
+            "find out why they differ; collect or save every class in the same way, or test on pictures that mix them"
+        )
+    return "find out why they differ; prepare every class in the same way, or vary this property in training"

@@ -1,0 +1,1 @@
+"""The rules of the spec, held against a version."""

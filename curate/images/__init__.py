@@ -1,0 +1,1 @@
+"""Sources to samples: files found, decoded once, measured, with a thumbnail each."""

@@ -1,0 +1,57 @@
+"""What several voters amount to, as the last audit found out, laid over the majority that the scan wrote.
+
+It belongs to the votes that it was made of: once these change, the majority stands until the next audit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import pandas as pd
+
+from curate.log.votes import by_people
+from curate.storage.folder import DatasetFolder
+from curate.storage.tables import empty, read_parquet, shaped, write_table
+
+# One row a sample with two voters or more; `quality` (0..1) is how sure it is that `label` is right, `agreement` the
+# share of the voters who said so. `label` is '' where even the pictures cannot break a tie.
+CONSENSUS = {"sample_id": "str", "label": "str", "quality": "float64", "votes": "int64", "agreement": "float64"}
+
+
+def write_consensus(dataset: DatasetFolder, consensus: pd.DataFrame, votes: pd.DataFrame) -> None:
+    """Keep ``consensus`` (columns ``CONSENSUS``) together with the digest of its ``votes``."""
+    table = shaped(consensus, CONSENSUS).assign(votes_digest=votes_digest(votes))
+    write_table(dataset.cache / "consensus.parquet", table)
+
+
+def read_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the consensus of ``votes`` with the columns ``CONSENSUS``; no rows when the audit has not seen them."""
+    path = dataset.cache / "consensus.parquet"
+    table = read_parquet(path) if path.is_file() else empty(CONSENSUS)
+    is_theirs = len(table) > 0 and table["votes_digest"].iloc[0] == votes_digest(votes)
+    return shaped(table, CONSENSUS) if is_theirs else empty(CONSENSUS)
+
+
+def overlay_consensus(dataset: DatasetFolder, samples: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
+    """Return ``samples`` with the consensus as ``given_label`` where there is one; it may be '', as a tie is."""
+    return lay_over(samples, read_consensus(dataset, votes))
+
+
+def lay_over(samples: pd.DataFrame, consensus: pd.DataFrame) -> pd.DataFrame:
+    """Return ``samples`` with the labels of ``consensus`` in place of their given ones.
+
+    >>> samples = pd.DataFrame({"sample_id": ["a", "b"], "given_label": ["cat", "dog"]})
+    >>> lay_over(samples, pd.DataFrame({"sample_id": ["b"], "label": ["cat"]}))["given_label"].tolist()
+    ['cat', 'cat']
+    """
+    if not len(consensus):
+        return samples
+    labels = samples["sample_id"].map(consensus.set_index("sample_id")["label"])
+    return samples.assign(given_label=labels.where(labels.notna(), samples["given_label"]).astype("str"))
+
+
+def votes_digest(votes: pd.DataFrame) -> str:
+    """Return the SHA-256 of who said what, whatever the order of the rows."""
+    said = by_people(votes)[["sample_id", "voter", "label"]].drop_duplicates()
+    said = said.sort_values(["sample_id", "voter", "label"], ignore_index=True)
+    return hashlib.sha256(pd.util.hash_pandas_object(said, index=False).to_numpy().tobytes()).hexdigest()

@@ -1,0 +1,345 @@
+"""What an answer means for one sample, given what was found and what has been said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from curate.decide.policy import find_keepers
+from curate.log.conflicts import (
+    CONFLICT,
+    LABEL_ISSUES,
+    POLICY,
+    Weighed,
+    conflict_row,
+    count_seen,
+    find_last_word,
+    is_same_outcome,
+    states_label,
+    tell_word,
+    weigh_sample,
+)
+from curate.log.decisions import ACTIONS, Action, Decision, Folded, fold_sample
+from curate.log.rings import find_rings, merge_in_force
+from curate.review.answers.found import COPIES, Evidence
+from curate.storage.files import Problem
+
+Answer = Literal["accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies"]
+ANSWERS: tuple[str, ...] = ("accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies")
+TOOL = "fiftyone"
+
+
+class State(NamedTuple):
+    """A sample as the log has it now; `open_issues` worst first."""
+
+    label: str
+    dropped: bool
+    kept: bool
+    open_issues: list[str]
+
+
+class Desk:
+    """The log by sample, what one answer adds to it, and what it is held against."""
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        events: Iterable[Decision],
+        actor: str,
+        reason: str = "",
+        shown: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.evidence, self.actor, self.reason, self.shown = evidence, actor, reason, shown
+        self.made: list[Decision] = []
+        self.refused: dict[str, str] = {}
+        self.contested: dict[str, str] = {}
+        self.events: dict[str, list[Decision]] = {}
+        self._weighed: dict[str, Weighed] = {}
+        for one in events:
+            self.events.setdefault(one.sample_id, []).append(one)
+
+    def take(self, sample_id: str, answer: Answer, label: str, issue: str) -> None:
+        """Add what ``answer`` means for the sample to `made`, or why it cannot be to `refused`.
+
+        What contradicts another person's word that the reviewer cannot know of is made too, and told in `contested`.
+        """
+        try:
+            planned = PLANS[answer](self, sample_id, self._asked(sample_id, issue), label)
+        except Problem as problem:
+            self.refused[sample_id] = str(problem)
+            return
+        held = [self._hold_against(one, names_class=answer == "relabel") for one in planned]
+        is_contested = any(one.sample_id in self.contested for one in planned)
+        for one in filter(None, held):
+            if is_contested and one.seen is None and one.action == "merge":
+                continue  # into a copy that does not stay while it is contested: both would be gone
+            self.made.append(one)
+            self.events.setdefault(one.sample_id, []).append(one)
+            self._weighed.pop(one.sample_id, None)
+
+    def states(self, sample_ids: Iterable[str]) -> dict[str, State]:
+        """Return how the samples and all copies of them stand now."""
+        touched = dict.fromkeys(copy for sample_id in sample_ids for copy in (sample_id, *self.group(sample_id)))
+        return {sample_id: self._state(sample_id) for sample_id in touched}
+
+    def _state(self, sample_id: str) -> State:
+        issues = [row.issue for row in self.open(sample_id)]
+        return State(self.label(sample_id), self.fold(sample_id).dropped, kept(self.said(sample_id)), issues)
+
+    def weighed(self, sample_id: str) -> Weighed:
+        """Return what the log amounts to for the sample, with what this desk added."""
+        weighed = self._alone(sample_id)
+        while ring := self._closes_ring(sample_id, weighed):
+            counting = [one for one in weighed.counting if one is not ring[1]]
+            weighed = weighed._replace(counting=counting, conflicts=[*weighed.conflicts, ring])
+        return weighed
+
+    def _alone(self, sample_id: str) -> Weighed:
+        """Return what the events on the sample amount to, whatever was said of others."""
+        if sample_id not in self._weighed:
+            self._weighed[sample_id] = weigh_sample(self.events.get(sample_id, ()))
+        return self._weighed[sample_id]
+
+    def _closes_ring(self, sample_id: str, weighed: Weighed) -> tuple[Decision, Decision] | None:
+        """Return the sample's merge, after what it is at odds with, where it is the latest of a ring of merges."""
+        path: dict[str, Decision] = {}
+        merge = merge_in_force(weighed.counting)
+        while merge and merge.sample_id not in path:
+            path[merge.sample_id] = merge
+            merge = merge_in_force(self._alone(merge.label).counting)
+        return next((ring for ring in find_rings(path.values()) if ring[1].sample_id == sample_id), None)
+
+    def said(self, sample_id: str) -> list[Decision]:
+        """Return the decisions on the sample that count."""
+        return self.weighed(sample_id).counting
+
+    def fold(self, sample_id: str) -> Folded:
+        return fold_sample(self.said(sample_id))
+
+    def label(self, sample_id: str) -> str:
+        return self.fold(sample_id).label or self.evidence.given.get(sample_id, "")
+
+    def group(self, sample_id: str) -> list[str]:
+        return self.evidence.members.get(self.evidence.group_of.get(sample_id, ""), [])
+
+    def left(self, sample_id: str) -> list[str]:
+        """Return the members of the sample's group that are not left out."""
+        return [copy for copy in self.group(sample_id) if not self.fold(copy).dropped]
+
+    def open(self, sample_id: str) -> list[Any]:
+        """Return the findings of the sample that wait for an answer, worst first: as `open_findings` has them."""
+        conflicts = self._conflict_rows(sample_id, is_settled_too=False)
+        if self.fold(sample_id).dropped:
+            return conflicts
+        said = self.said(sample_id)
+        answered = {one.finding for one in said}
+        # A merge answers for the sample that stays, too, as in `decided_pairs`.
+        answered |= {one.finding for copy in self.group(sample_id) for one in self.said(copy) if one.label == sample_id}
+        answered |= set(LABEL_ISSUES) if any(map(states_label, said)) else set()
+        answered |= {COPIES} if len(self.left(sample_id)) < 2 else set()
+        rows = [row for row in self.evidence.findings.get(sample_id, ()) if row.issue not in answered]
+        return sorted(conflicts + rows, key=lambda row: (row.score, row.issue))
+
+    def open_everywhere(self) -> list[Any]:
+        """Return the findings of all samples that wait for an answer; quick where few were answered of many."""
+        told = {copy for one in self.events for copy in (one, *self.group(one))}
+        rows = [row for one in told for row in self.open(one)]
+        for sample_id, found in self.evidence.findings.items():
+            if sample_id not in told:  # nothing was said of it, nor of a copy
+                is_copy = sample_id in self.evidence.group_of
+                rows += [row for row in found if is_copy or row.issue != COPIES]
+        return rows
+
+    def _conflict_rows(self, sample_id: str, is_settled_too: bool) -> list[Any]:
+        """Return the finding that two people differ on the sample, if it is open or (`is_settled_too`) was."""
+        weighed = self.weighed(sample_id)
+        is_asked = weighed.conflicts or (is_settled_too and weighed.settled_by)
+        is_there = self.evidence.audited and sample_id in self.evidence.path
+        return [conflict_row(sample_id, weighed.conflicts, self.evidence.path)] if is_asked and is_there else []
+
+    def decide(self, sample_id: str, action: Action, row: Any = None, label: str = "", reason: str = "") -> Decision:
+        """Return a decision that answers the finding ``row``; with None, it answers none."""
+        return Decision(
+            actor=self.actor,
+            tool=TOOL,
+            sample_id=sample_id,
+            action=action,
+            label=label,
+            reason=self.reason or reason,
+            finding="" if row is None else row.issue,
+            before=self.label(sample_id),
+            score=None if row is None else row.score,
+            detector=None if row is None else row.detector,
+        )
+
+    def _asked(self, sample_id: str, issue: str) -> list[Any]:
+        """Return the findings that the reviewer has in view, worst first."""
+        rows = self._seen(sample_id)
+        if self.shown is None:
+            rows = self.open(sample_id) or rows
+        return [row for row in rows if row.issue == issue or not issue]
+
+    def _seen(self, sample_id: str) -> list[Any]:
+        """Return the findings that the reviewer may have seen as open."""
+        conflicts = self._conflict_rows(sample_id, is_settled_too=self.shown is not None)
+        rows = [*conflicts, *self.evidence.findings.get(sample_id, ())]
+        return rows if self.shown is None else [row for row in rows if row.issue in self.shown.get(sample_id, ())]
+
+    def _hold_against(self, decision: Decision, names_class: bool) -> Decision | None:
+        """Return ``decision`` as it is to be written, held against what was said; None when it says nothing new.
+
+        Parameters
+        ----------
+        names_class
+            The reviewer chose the class; else to keep means the class that the reviewer saw.
+        """
+        if self._is_said(decision):
+            return None
+        other = self._said_by_another(decision)
+        if other is None:
+            return decision
+        meant = self._as_seen(decision, other, names_class)
+        if is_same_outcome(other, meant):
+            return None
+        what = f"{other.actor} said {tell_word(other, self.evidence.path)} meanwhile"
+        self.contested[decision.sample_id] = (
+            f"{self.evidence.path.get(decision.sample_id, decision.sample_id)}: {what}. Your answer is noted and does "
+            f"not count until one of you decides: the sample is now in {CONFLICT}."
+        )
+        own = [one for _, one in self.weighed(decision.sample_id).conflicts if one.actor == self.actor]
+        is_noted = any(one.finding == meant.finding and is_same_outcome(one, meant) for one in own)
+        return None if is_noted else meant
+
+    def _is_said(self, decision: Decision) -> bool:
+        """Return whether the last word on the finding is the same already, and still holds."""
+        said = self.said(decision.sample_id)
+        earlier = [one for one in said if one.finding == decision.finding]
+        if not earlier or (earlier[-1].action, earlier[-1].label) != (decision.action, decision.label):
+            return False
+        return fold_sample([*said, decision])[:3] == fold_sample(said)[:3]
+
+    def _said_by_another(self, decision: Decision) -> Decision | None:
+        """Return another person's word on what ``decision`` answers, if the reviewer still saw that as open."""
+        issue, sample_id = decision.finding, decision.sample_id
+        is_seen = any(row.issue == issue for row in self._seen(sample_id))
+        if not is_seen or any(row.issue == issue for row in self.open(sample_id)):
+            return None
+        other = find_last_word(self.events.get(sample_id, ()), decision)
+        return None if other is None or other.actor == self.actor or other.tool == POLICY else other
+
+    def _as_seen(self, decision: Decision, other: Decision, names_class: bool) -> Decision:
+        """Return ``decision`` as a reviewer meant it who had not seen the ``other`` one yet."""
+        events = self.events[decision.sample_id]
+        known = weigh_sample(events[: events.index(other)]).counting
+        before = fold_sample(known).label or self.evidence.given.get(decision.sample_id, "")
+        keeps_label = decision.action == "keep" and decision.label and not names_class
+        seen = count_seen(events, other, self.actor)
+        label = before if keeps_label else decision.label
+        return decision.model_copy(update={"before": before, "label": label, "seen": seen})
+
+
+def kept(said: Sequence[Decision]) -> bool:
+    """Return whether the last word on a sample is that it is right as it is."""
+    return bool(said) and said[-1].action == "keep"
+
+
+def _accept(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    suggesting = [row for row in asked if row.suggested_action in ACTIONS]
+    if not suggesting:
+        raise _cannot(desk, sample_id, "no open finding suggests anything to accept. Keep, relabel or drop it")
+    row = suggesting[0]
+    if row.suggested_action == "relabel":
+        return [desk.decide(sample_id, "relabel", row, row.suggested_label, row.evidence)]
+    if row.suggested_action == "merge":
+        return _merge_into_keeper(desk, sample_id, row)
+    keeps = row.suggested_action == "keep" and row.issue in LABEL_ISSUES
+    return [desk.decide(sample_id, row.suggested_action, row, desk.label(sample_id) if keeps else "", row.evidence)]
+
+
+def _merge_into_keeper(desk: Desk, sample_id: str, row: Any) -> list[Decision]:
+    """Merge into the copy that the policy would keep; if that is gone, into the next best; the last one stays."""
+    members = desk.group(sample_id)
+    gone = {copy for copy in members if copy != sample_id and desk.fold(copy).dropped}
+    groups, samples = desk.evidence.groups.loc[members], desk.evidence.samples.loc[members]
+    keeper = find_keepers(groups, samples.reset_index(drop=True), gone, desk.evidence.exam).get(sample_id, sample_id)
+    if keeper == sample_id:
+        return [desk.decide(sample_id, "keep", row, reason=row.evidence)]
+    return [desk.decide(sample_id, "merge", row, keeper, row.evidence)]
+
+
+def _keep(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    now = desk.label(sample_id)
+    if not now:
+        raise _cannot(desk, sample_id, "it has no label that could be kept. Choose a class")
+    if not asked:
+        is_kept = kept(desk.said(sample_id))  # the same request once more, or nothing new
+        return [] if is_kept else [desk.decide(sample_id, "keep", None, now)]
+    return [desk.decide(sample_id, "keep", row, now if row.issue in (*LABEL_ISSUES, CONFLICT) else "") for row in asked]
+
+
+def _relabel(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    doubts = [row for row in asked if row.issue in LABEL_ISSUES]
+    # Somebody who changes their mind answers the same question again.
+    doubts = doubts or [row for row in desk.evidence.findings.get(sample_id, ()) if row.issue in LABEL_ISSUES]
+    conflict = [row for row in asked if row.issue == CONFLICT]
+    if conflict and not any(states_label(one) for pair in desk.weighed(sample_id).conflicts for one in pair):
+        doubts = conflict  # on something else than the label: a word on the label alone would leave it open
+    row = doubts[0] if doubts else None
+    # The class that was in doubt: the detector was wrong.
+    is_kept = row is not None and row.issue in LABEL_ISSUES and label == desk.evidence.given.get(sample_id)
+    return [desk.decide(sample_id, "keep" if is_kept else "relabel", row, label)]
+
+
+def _drop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    if desk.fold(sample_id).dropped and not asked:
+        return []
+    suggesting = [row for row in asked if row.suggested_action == "drop"]
+    row = next(iter(suggesting or asked), None)
+    return [desk.decide(sample_id, "drop", row)]
+
+
+def _undrop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    row = next((row for row in asked if row.issue == CONFLICT), None)
+    return [desk.decide(sample_id, "undrop", row)] if desk.fold(sample_id).dropped else []
+
+
+def _keep_this_copy(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    copies = [copy for copy in _expect_group(desk, sample_id) if copy != sample_id]
+    back = _undrop(desk, sample_id, asked, label)
+    if back and desk.shown is not None and not back[0].finding:  # who saw it as open does not know that it is left out
+        row = next((row for row in asked if row.issue == COPIES), None)
+        back = [desk.decide(sample_id, "undrop", row)]
+    return back + [desk.decide(copy, "merge", _copies_row(desk, copy), sample_id) for copy in copies]
+
+
+def _not_copies(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
+    return [
+        desk.decide(copy, "keep", row) for copy in _expect_group(desk, sample_id) if (row := _copies_row(desk, copy))
+    ]
+
+
+def _expect_group(desk: Desk, sample_id: str) -> list[str]:
+    """Return the copies that are left, and the sample itself and those merged into it: it may be chosen again."""
+    members = desk.group(sample_id)
+    if not members:
+        raise _cannot(desk, sample_id, "it is in no group of near duplicates")
+    return [one for one in members if not desk.fold(one).dropped or desk.fold(one).merged_into or one == sample_id]
+
+
+def _copies_row(desk: Desk, sample_id: str) -> Any:
+    return next((row for row in desk.evidence.findings.get(sample_id, ()) if row.issue == COPIES), None)
+
+
+PLANS: dict[str, Callable[[Desk, str, list[Any], str], list[Decision]]] = {
+    "accept": _accept,
+    "keep": _keep,
+    "relabel": _relabel,
+    "drop": _drop,
+    "undrop": _undrop,
+    "keep_this_copy": _keep_this_copy,
+    "not_copies": _not_copies,
+}
+
+
+def _cannot(desk: Desk, sample_id: str, why: str) -> Problem:
+    return Problem(f"{desk.evidence.path.get(sample_id, sample_id)}: {why}.")

@@ -1,0 +1,1 @@
+"""``dataset.yaml``: its model, how it is read and checked, and its digest."""

@@ -1,0 +1,343 @@
+"""``dataset.yaml`` to a checked, frozen ``Spec``: what the classes mean, where the images lie, what must hold.
+
+Every error names the file, the line, the key and what is allowed there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+
+LARGEST_SPEC = 1_000_000  # bytes; a longer file is not something a person wrote
+Reviewed = Literal["review", "drop"]
+
+
+class Part(BaseModel):
+    """A section of the spec: unknown keys are errors, values do not change after loading."""
+
+    # A threshold that is no number would compare with nothing, and so turn its check off unseen.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Source(Part):
+    """Where images come from; `path` is relative to dataset.yaml."""
+
+    path: str = Field(description="a folder, or a CSV file with the columns path,label[,split,annotator]")
+    kind: Literal["folders", "flat", "csv"] = Field("folders", description="folders: class folders; flat: unlabelled")
+    labels: dict[str, str] = Field({}, description="what the source calls a class -> the name of the class here")
+    ignore: list[str] = Field([], description="patterns of paths to leave out, as in '*/thumbs/*'")
+
+
+class Images(Part):
+    """How unusual images become 8-bit RGB."""
+
+    alpha: Literal["white", "black", "grey"] = Field("white", description="what lies behind transparent pixels")
+    animation: Literal["first_frame", "refuse"] = Field("first_frame", description="an animated image")
+    max_pixels: int = Field(80_000_000, ge=1, description="a larger image is unreadable: a decompression bomb")
+
+
+class Split(Part):
+    """Shares of the samples, met by a keyed hash of each near-duplicate group."""
+
+    train: float = Field(0.7, gt=0, le=1)
+    val: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
+    seed: int = 0
+    use_given: bool = Field(True, description="keep the split that a CSV source or a folder states")
+    locked: bool = Field(False, description="the test set stays as it is: only copies of what is in it come to it")
+    pinned: dict[Literal["train", "val", "test"], list[str]] = Field(
+        {}, description="split -> sample ids, paths, or patterns as in 'exam/*', that belong there"
+    )
+
+    @model_validator(mode="after")
+    def shares_add_up(self) -> Split:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, but they are {total:g}")
+        return self
+
+
+class Range(Part):
+    """Bounds of a number of the scan or the metadata; `below` and `above` are exclusive."""
+
+    below: float | None = None
+    above: float | None = None
+
+
+class Slice(Part):
+    """A named subset of the samples: all conditions must hold.
+
+    A text is a pattern such as `web/*`, or a list of patterns of which one must fit.
+    """
+
+    path: str | list[str] = []
+    source: str | list[str] = []
+    given_label: str | list[str] = []
+    measures: dict[str, Range] = Field({}, description="column of the scan, as width or brightness -> its bounds")
+    metadata: dict[str, str | list[str]] = Field({}, description="a further column of a CSV source -> its pattern")
+
+
+class Audit(Part):
+    """What the detectors look with; scores are 0..1 and low is bad."""
+
+    embedding: str = Field(
+        "lite0",
+        description="lite0, lite1, lite2 or several joined as in lite0+lite2; "
+        "or a .npy of shape (N, D) with a .txt of N sample ids beside it",
+    )
+    mirrored: bool = Field(False, description="embed the uncropped mirror image too: better evidence, twice the time")
+    label_errors: Literal["fast", "deep"] = Field(
+        "fast", description="fast: a linear model on the embeddings; deep: networks fine-tuned by k-fold"
+    )
+    neighbours: int = Field(10, ge=1, le=100)
+    folds: int = Field(5, ge=2, le=20)
+    skip: list[str] = Field([], description="issues not to look for")
+    dark: float = Field(0.24, description="flag when the brightest percent of pixels is below this luminance (0..1)")
+    light: float = Field(
+        0.70, description="flag when the darkest 5 % of pixels are above this luminance (0..1) and nothing stands out"
+    )
+    blurry: float = Field(
+        3.6, ge=1, description="flag when even the sharpest tenth of the edges is wider than so many pixels at 256 px"
+    )
+    low_information: float = Field(
+        0.3, description="flag when the grey levels hold less than this share of 8 bits and nothing stands out"
+    )
+    odd_size: int = Field(
+        32, description="flag when the shorter side has fewer pixels than this and than half of what is usual here"
+    )
+    odd_aspect_ratio: float = Field(0.35, description="flag when shorter / longer side is below this")
+    grayscale: float = Field(
+        0.028, description="flag when the colours of 99 % of the pixels are this near (0..1) to grey or to one tint"
+    )
+    overlaid_text: int = Field(5, ge=3, description="flag when a line of text has at least so many letters")
+    placeholder: float = Field(0.5, description="flag when the likeness to a photo's surfaces (0..1) is below this")
+    border: float = Field(
+        0.03, description="flag when uniform bars at opposite sides take more than this share of the width or height"
+    )
+    outlier: float = Field(
+        0.5, description="flag when the score (0..1) is below this: 0.5 is 2.5 spreads lonelier than usual here"
+    )
+    off_topic: float = Field(
+        0.5,
+        description="flag when the score (0..1) is below this: 0.5 is 2.6 spreads further from every class than usual",
+    )
+
+
+class AcceptBelow(Part):
+    accept_below: float = Field(ge=0, le=1, description="accept the suggested label when the score is below this")
+
+
+class Policy(Part):
+    """What `decide` does on its own; `review` leaves it to a person."""
+
+    exact_duplicates: Literal["merge", "review"] = "merge"
+    near_duplicates: Literal["keep_best", "review"] = "keep_best"
+    unreadable: Reviewed = "drop"
+    label_error: Literal["review"] | AcceptBelow = AcceptBelow(accept_below=0.05)
+    label_conflict: Reviewed = "review"
+    leakage: Reviewed = "review"
+    outlier: Reviewed = "review"
+    off_topic: Reviewed = "review"
+    dark: Reviewed = "review"
+    light: Reviewed = "review"
+    blurry: Reviewed = "review"
+    low_information: Reviewed = "drop"
+    odd_size: Reviewed = "review"
+    odd_aspect_ratio: Reviewed = "review"
+    grayscale: Reviewed = "review"
+    overlaid_text: Reviewed = "review"
+    placeholder: Reviewed = "review"
+    border: Reviewed = "review"
+
+
+class Check(Part):
+    """What must hold for `check` to pass; leave a rule out to switch it off."""
+
+    min_per_class: int | None = Field(10, ge=0, description="samples of each class in the version")
+    min_test_per_class: int | None = Field(2, ge=0, description="samples of each class in its test split")
+    max_imbalance: float | None = Field(10.0, ge=1, description="largest class / smallest class")
+    max_unreadable: int | None = Field(None, ge=0, description="unreadable files")
+    max_undecided: dict[str, int] = Field({}, description="issue -> findings that may be open")
+    no_leakage: bool = Field(True, description="no near-duplicate group in two splits")
+
+
+class Train(Part):
+    """What `run` trains."""
+
+    recipe: Literal["small", "lite0"] = "small"
+    seed: int = 0
+    labels: Literal["hard", "shares"] = Field(
+        "hard", description="shares: learn the share of the votes that each class got, not only which got most"
+    )
+
+
+class Spec(Part):
+    """One dataset as written down; see `curate init` for a commented example."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w][\w .-]*$")
+    classes: dict[str, str] = Field(description="class -> its definition in a sentence", min_length=1)
+    sources: list[Source] = Field(min_length=1)
+    images: Images = Images()
+    split: Split = Split()
+    audit: Audit = Audit()
+    policy: Policy = Policy()
+    check: Check = Check()
+    train: Train = Train()
+    slices: dict[str, Slice] = Field({}, description="name -> which samples")
+    rules: dict[str, str] = Field({}, description="slice -> the class that `curate label` proposes for its samples")
+    truth: str | None = Field(None, description="a CSV of planted faults, written by `curate demo`")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def names_are_text(cls, classes: Any) -> Any:
+        """Let `classes: [cat, dog]` stand for classes without definitions, and `3:` for a class named '3'."""
+        if isinstance(classes, list):
+            return {str(name): "" for name in classes}
+        if isinstance(classes, dict):
+            return {str(name): definition or "" for name, definition in classes.items()}
+        return classes
+
+    @field_validator("classes")
+    @classmethod
+    def names_are_folder_names(cls, classes: dict[str, str]) -> dict[str, str]:
+        """An export makes a folder of each class: a name must not lead elsewhere."""
+        for name in classes:
+            if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+                raise ValueError(f"a class name must do as a folder name, {name!r} does not")
+            if name == "sample_id":
+                raise ValueError("'sample_id' cannot be a class: tables with a column a class have one of that name")
+        return classes
+
+    @model_validator(mode="after")
+    def rules_name_what_there_is(self) -> Spec:
+        for name, label in self.rules.items():
+            if name not in self.slices:
+                raise ValueError(
+                    f"rules: expected a slice ({', '.join(self.slices) or 'none is defined'}), found {name!r}"
+                )
+            if label not in self.classes:
+                raise ValueError(f"rules: expected a class ({', '.join(self.classes)}), found {label!r}")
+        return self
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in the order of the file: the columns of every (N, K) table."""
+        return list(self.classes)
+
+
+def spec_digest(spec: Spec) -> str:
+    """Return the SHA-256 of the spec's meaning.
+
+    It covers what changes the meaning of a version: the classes and their definitions, how images are decoded, the
+    split recipe. Not comments, layout, source paths, or what only steers the tools (their effect is in the decisions).
+    """
+    meaning = {
+        "classes": {name: " ".join(text.split()) for name, text in spec.classes.items()},
+        "images": spec.images.model_dump(),
+        "split": spec.split.model_dump(include={"train", "val", "test", "seed", "use_given"}),
+    }
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def spec_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``dataset.yaml``, for editors."""
+    return Spec.model_json_schema()
+
+
+def read_spec(dataset: DatasetFolder) -> Spec:
+    """Return the checked spec of ``dataset``.
+
+    Raises
+    ------
+    Problem
+        When the file is missing, is not YAML, or breaks a rule; one line for each fault with file, line and key.
+    """
+    try:
+        text = dataset.spec.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Problem(f"{dataset.spec}: expected UTF-8 text, but {error}. Save it as UTF-8.") from None
+    return parse_spec(text, dataset.spec)
+
+
+def parse_spec(text: str, path: Path) -> Spec:
+    """Return the spec written in ``text``; ``path`` only names it in errors."""
+    tree = _load_yaml(text, path)
+    if not isinstance(tree, dict):
+        raise Problem(f"{path}:1: expected keys such as `name:` and `classes:`, but found {type(tree).__name__}.")
+    try:
+        return Spec.model_validate(_plain(tree))
+    except ValidationError as error:
+        raise Problem("\n".join(_sentences(error, tree, path))) from None
+
+
+def _load_yaml(text: str, path: Path) -> Any:
+    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    if len(text) > LARGEST_SPEC:
+        raise Problem(f"{path}: expected at most {LARGEST_SPEC:,} characters, found {len(text):,}.")
+    try:
+        # Aliases can make a small file expand without end, and a spec has no use for them.
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if isinstance(event, AliasEvent):
+                raise Problem(f"{path}:{event.start_mark.line + 1}: YAML aliases (*{event.anchor}) are not allowed.")
+        # The round-trip loader builds no Python objects from tags and knows the line of each key.
+        return YAML(typ="rt", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise Problem(f"{path}:{line}: expected YAML, but {getattr(error, 'problem', None) or error}.") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_plain(child) for child in value]
+    return value
+
+
+def _sentences(error: ValidationError, tree: Any, path: Path) -> list[str]:
+    """One line a fault: file:line: key: what is wrong (what was found)."""
+    lines = []
+    for fault in error.errors():
+        keys = [key for key in fault["loc"] if isinstance(key, int) or not key.startswith(("literal[", "AcceptBelow"))]
+        where, known = _line_of(tree, keys)
+        found = "" if fault["type"] in ("missing", "value_error") else f", found {fault['input']!r:.60}"
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message, found = f"unknown key; allowed here: {', '.join(_allowed(keys))}", ""
+        lines.append(f"{path}:{where}: {'.'.join(map(str, known))}: {message}{found}.")
+    return list(dict.fromkeys(lines))
+
+
+def _line_of(tree: Any, keys: list[Any]) -> tuple[int, list[Any]]:
+    line, node = 1, tree
+    for key in keys:
+        try:
+            line = (node.lc.item(key) if isinstance(key, int) else node.lc.key(key))[0] + 1
+            node = node[key]
+        except (KeyError, AttributeError, IndexError, TypeError):
+            break
+    return line, keys
+
+
+def _allowed(keys: list[Any]) -> list[str]:
+    part: Any = Spec
+    for key in keys[:-1]:
+        if isinstance(key, int):
+            continue
+        if key == "sources":
+            part = Source
+        elif key == "label_error":
+            part = AcceptBelow
+        else:
+            part = part.model_fields[key].annotation
+    return list(part.model_fields)

@@ -1,0 +1,1 @@
+"""Thumbnails to embeddings, and embeddings to one neighbour graph."""
