@@ -10,7 +10,8 @@ from typing import Any
 from curate.spec.model import Spec
 from curate.storage.files import Problem, read_json, write_json
 from curate.storage.folder import DatasetFolder, numbered
-from curate.versions.build import Version, build_version, current_version, read_manifest
+from curate.versions.build import build_version
+from curate.versions.read import Version, current_version, read_manifest
 
 
 def run_dataset(
@@ -178,7 +179,7 @@ def _score_truth(dataset: DatasetFolder, spec: Spec, clock: Clock) -> None:
         from curate.audit.findings import read_findings
         from curate.demo.folder import read_truth
         from curate.demo.score import score_demo
-        from curate.images.scan import read_scan
+        from curate.images.samples import read_scan
 
         truth, locations = read_truth(dataset.path / spec.truth), read_scan(dataset).locations
         rows = score_demo(truth, read_findings(dataset), locations).to_dict("records")

@@ -22,8 +22,10 @@ from PIL import Image, ImageDraw
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from curate.images.init import Start, init_dataset
-from curate.images.scan import Scan, scan_dataset
-from curate.spec.model import Spec, read_spec
+from curate.images.samples import Scan
+from curate.images.scan import scan_dataset
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import FINDINGS, shaped, write_table
 

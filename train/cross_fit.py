@@ -24,7 +24,7 @@ from curate.storage.files import read_json, write_atomic, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
 from curate.storage.tables import read_parquet, write_table
-from curate.versions.split import position
+from curate.versions.claims import position
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
-from curate.versions.build import read_manifest, read_version
+from curate.versions.read import read_manifest, read_version
 from curate.versions.seen import is_seen, seen_samples
 from train.metrics import compute_metrics
 from train.models import read_run

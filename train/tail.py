@@ -16,7 +16,7 @@ from curate.storage.cache import ContentCache
 from curate.storage.engine import batched
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
-from curate.vectors.embed import fold_batch_norms
+from curate.vectors.networks import fold_batch_norms
 from train.network.device import mixed_precision
 from train.network.networks import load_lite0_body
 

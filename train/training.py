@@ -17,7 +17,8 @@ from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
-from curate.versions.build import read_manifest, read_shares, read_version, shares_digest
+from curate.versions.digest import shares_digest
+from curate.versions.read import read_manifest, read_shares, read_version
 from train.bar import show_epochs
 from train.evaluate import encode_labels
 from train.models import find_run, load_network, read_run, write_model

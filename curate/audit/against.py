@@ -19,13 +19,15 @@ import numpy as np
 import pandas as pd
 
 from curate.audit.evidence.evidence import Evidence
-from curate.images.scan import Scan, read_scan, scan_dataset
+from curate.images.samples import Scan, read_scan
+from curate.images.scan import scan_dataset
 from curate.images.sources import label_and_split
-from curate.spec.model import Source, Spec, read_spec
+from curate.spec.model import Source, Spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem, read_json, write_json
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import shaped, write_table
-from curate.versions.build import current_version, read_manifest
+from curate.versions.read import current_version, read_manifest
 
 AGAINST = {
     "sample_id": "str",
@@ -140,7 +142,8 @@ def _join_evidence(
 ) -> tuple[Evidence, np.ndarray | None]:
     """Return the samples of both as one evidence, and their embeddings in the order of its rows."""
     from curate.images.thumbnails import read_thumbnails
-    from curate.vectors.embed import NETWORKS, compute_embeddings
+    from curate.vectors.embed import compute_embeddings
+    from curate.vectors.networks import NETWORKS
 
     mine = set(ours.samples["sample_id"])
     samples = pd.concat([ours.samples, theirs.samples[~theirs.samples["sample_id"].isin(mine)]], ignore_index=True)

@@ -12,7 +12,8 @@ from curate.log.conflicts import (
     standing_decisions,
     states_label,
 )
-from curate.log.decisions import decided_pairs, fold_decisions, read_log
+from curate.log.decisions import read_log
+from curate.log.outcomes import decided_pairs, fold_decisions
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import FINDINGS, read_parquet, read_table, shaped
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 from curate.audit.against import read_against
 from curate.audit.findings import read_findings
-from curate.images.scan import read_scan
+from curate.images.samples import read_scan
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
-from curate.versions.build import read_manifest
+from curate.versions.read import read_manifest
 
 GIVEN = "were given to train or val"
 

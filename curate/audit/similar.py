@@ -13,16 +13,17 @@ import numpy as np
 import pandas as pd
 
 from curate.audit.evidence.evidence import Evidence
-from curate.decide.policy import find_sample
 from curate.images.measure import measure_content
-from curate.images.scan import Scan, read_scan
+from curate.images.samples import Scan, find_sample, read_scan
 from curate.images.sources import LARGEST_FILE
-from curate.log.decisions import fold_decisions, read_decisions
+from curate.log.decisions import read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import shaped
-from curate.versions.build import current_version, read_manifest, resolve_labels
+from curate.versions.labels import resolve_labels
+from curate.versions.read import current_version, read_manifest
 
 SIMILAR = {
     "rank": "int64",

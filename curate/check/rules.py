@@ -8,13 +8,13 @@ import pandas as pd
 
 from curate.audit.audit import DETECTORS
 from curate.audit.findings import open_findings
-from curate.images.scan import read_scan
+from curate.images.samples import read_scan
 from curate.log.conflicts import CONFLICT
 from curate.spec.model import Check, Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
-from curate.versions.build import current_version, read_manifest
+from curate.versions.read import current_version, read_manifest
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
     """List who labelled, best to worst: how often the others agree, and what each of them takes for what."""
     from curate.audit.evidence.crowdlab import MODEL
     from curate.label.annotators import advise, tabulate_annotators
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     table = tabulate_annotators(folder, read_spec(folder))

@@ -25,7 +25,7 @@ def scan(
 ) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
     from curate.images.scan import scan_dataset
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     with working_on(folder):
@@ -65,7 +65,7 @@ def audit(
     from curate.commands.leaks import collect_leaks, leak_sentence, show_shared
     from curate.commands.patterns import collect_faults, show_faults
     from curate.log.decisions import read_decisions
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     if against is not None:
@@ -186,9 +186,11 @@ def decide(
     SAMPLE is an id, 6 or more of its digits, or a path. ACTION is keep, relabel, drop, merge or undrop; relabel takes a
     class, merge the sample that stays.
     """
+    from curate.decide.acceptance import accept_findings
     from curate.decide.answers import apply_answers
-    from curate.decide.policy import accept_findings, apply_policy, decide_sample
-    from curate.spec.model import read_spec
+    from curate.decide.by_hand import decide_sample
+    from curate.decide.policy import apply_policy
+    from curate.spec.reading import read_spec
 
     folder, rest = dataset_maybe(words or [])
     spec = read_spec(folder)
@@ -263,7 +265,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from curate.storage.tables import SPLITS
     from curate.versions.build import build_version
 
@@ -289,7 +291,7 @@ def build(
 def check(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Check the current version against the spec's rules; exit code 1 when one does not hold."""
     from curate.check.rules import check_dataset
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     rules = check_dataset(folder, read_spec(folder))
@@ -321,6 +323,6 @@ def export(
 
 def schema() -> None:
     """Print the JSON Schema of dataset.yaml, for editors."""
-    from curate.spec.model import spec_schema
+    from curate.spec.digest import spec_schema
 
     print_json(spec_schema())

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from curate.label.propose import Accepted, Proposals
+    from curate.label.accept import Accepted
+    from curate.label.propose import Proposals
     from curate.spec.model import Spec
 
 CONFIDENCES = ((0.95, "0.95 and more"), (0.8, "0.80 to 0.95"), (0.6, "0.60 to 0.80"), (0.0, "below 0.60"))
@@ -37,8 +38,10 @@ def label(
     json: Json = False,
 ) -> None:
     """Propose labels for the samples that have none, learnt from those that have; a handful a class is enough."""
-    from curate.label.propose import accept_proposals, pick_next, propose_labels
-    from curate.spec.model import read_spec
+    from curate.label.accept import accept_proposals
+    from curate.label.pick import pick_next
+    from curate.label.propose import propose_labels
+    from curate.spec.reading import read_spec
 
     if accept is not None and next is not None:
         raise Problem("Expected either --accept P or --next N, found both. Accept first, then ask what comes next.")
@@ -67,7 +70,7 @@ def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarr
     It is flattened to be as sure as its samples of val and test show it may be.
     """
     from curate.audit.evidence.calibration import apply_temperature, fit_temperature
-    from curate.label.propose import unlabelled_samples
+    from curate.label.rows import unlabelled_samples
     from train.models import list_models, read_predictions, read_run
 
     known = list_models(folder)
@@ -169,9 +172,9 @@ def _print_picks(picks: pd.DataFrame, passed_over: int, proposals: Proposals, da
 
 def slices(dataset: Dataset = Path("."), json: Json = False) -> None:
     """List the slices of the spec: their samples, the labels among these, and the class that a rule proposes."""
-    from curate.images.scan import read_scan
+    from curate.images.samples import read_scan
     from curate.log.decisions import read_decisions
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from curate.versions.slices import tabulate_slices
 
     folder = open_dataset(dataset)

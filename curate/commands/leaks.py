@@ -55,7 +55,7 @@ def leak_sentence(row: dict[str, Any]) -> str:
 def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
     """Write which samples of the dataset are in ``other`` too, and what the models' scores are without these."""
     from curate.audit.against import audit_against
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     with working_on(folder):
         found = audit_against(folder, read_spec(folder), other)

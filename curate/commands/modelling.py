@@ -21,7 +21,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model on a version; the same version, recipe and seed are not trained twice."""
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from train.training import train_version
 
     folder, (version,) = dataset_first(words, "VERSION")
@@ -58,7 +58,7 @@ def evaluate(
 ) -> None:
     """Measure a model on a split: accuracy with its interval, and precision and recall of each class."""
     from curate.commands.leaks import collect_leaks, leak_sentence
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from train.evaluate import evaluate_model
 
     folder, (model,) = dataset_first(words, "MODEL")
@@ -78,7 +78,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two models on the same test truth: which is better, for sure or not, and which images flipped."""
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from train.compare import compare_models
 
     folder, (first, second) = dataset_first(words, "M1 M2")
@@ -113,7 +113,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Classify image files or folders of them with a trained model."""
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from train.predict import predict_images
 
     folder, rest = dataset_maybe(words)

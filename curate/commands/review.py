@@ -45,7 +45,7 @@ def review(
     from curate.commands.curation import print_decisions
     from curate.review.app import close_review
     from curate.review.app import review as review_dataset
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     spec = read_spec(folder)
@@ -78,7 +78,7 @@ def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, re
     """Write the offline page of a review, and say what to do with it."""
     from curate.audit.findings import open_findings
     from curate.reporting.review_page import LIMIT, write_review_page
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)

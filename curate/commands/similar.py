@@ -20,7 +20,7 @@ def similar(
 ) -> None:
     """Find an image's copies and neighbours in the dataset, also of a file outside it."""
     from curate.audit.similar import find_similar
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     dataset, [image] = dataset_first(words, "IMAGE")
     found = find_similar(dataset, read_spec(dataset), image, limit)

@@ -23,7 +23,7 @@ def split(
     SAMPLE is an id, 6 or more of its digits, or a path. To pin samples or to lock the test set, write `pinned:` or
     `locked:` under `split:` in dataset.yaml.
     """
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
     from curate.versions.explain_split import explain_sample, explain_split
 
     folder, rest = dataset_maybe(words or [])

@@ -72,7 +72,7 @@ def _import(
     folder: DatasetFolder, source: Path, form: str, voter: str, rename: list[str], skip_bad: bool, json: bool
 ) -> None:
     from curate.exchange.importing import import_votes
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     with working_on(folder):
         done = import_votes(folder, read_spec(folder), source, form, voter, rename, skip_bad)
@@ -120,7 +120,7 @@ def _tell_import(folder: DatasetFolder, done: Imported) -> None:
 def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json: bool) -> None:
     from curate.exchange.exporting import export_votes
     from curate.exchange.formats import written_format
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     written = export_votes(folder, read_spec(folder), to, form, image_prefix)
     if json:
@@ -152,7 +152,7 @@ def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
 
 
 def _list(folder: DatasetFolder, json: bool) -> None:
-    from curate.images.scan import read_scan
+    from curate.images.samples import read_scan
     from curate.log.votes import by_people, list_voters, read_votes
 
     scan = read_scan(folder)

@@ -42,7 +42,7 @@ def init(
 ) -> None:
     """Write a commented dataset.yaml from what a folder or a CSV holds."""
     from curate.images.init import Start, init_dataset
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     path = init_dataset(folder, source, Start(classes=named))
@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Everything from scan to report: the main job. Only what is new is done."""
     from curate.run import run_dataset
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     expect_device(device)
@@ -94,7 +94,7 @@ def print_score(folder: Any) -> None:
 def report(dataset: Dataset = Path("."), json: Json = False) -> None:
     """Write the report of what is there now: one HTML file that needs no network, and the same as JSON."""
     from curate.reporting.report import write_report
-    from curate.spec.model import read_spec
+    from curate.spec.reading import read_spec
 
     folder = open_dataset(dataset)
     path = write_report(folder, read_spec(folder))

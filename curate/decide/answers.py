@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from curate.audit.findings import read_findings
 from curate.exchange.check import Fault, describe_faults
 from curate.exchange.rows import brief, parse_json, read_text
-from curate.images.scan import Scan, read_scan
+from curate.images.samples import Scan, read_scan
 from curate.log.conflicts import (
     CONFLICT,
     LABEL_ISSUES,
@@ -32,13 +32,14 @@ from curate.log.conflicts import (
     standing_decisions,
     tell_word,
 )
-from curate.log.decisions import Decision, append_composed, fold_decisions
-from curate.log.votes import utc_time
+from curate.log.decisions import Decision, append_composed
+from curate.log.events import utc_time
+from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_table
-from curate.versions.build import resolve_labels
+from curate.versions.labels import resolve_labels
 
 TOOL = "review_page"
 LARGEST = 50_000_000  # bytes; 100,000 answers with notes are half of it

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from curate.exchange.match import Match, SampleFinder
 from curate.exchange.rows import Row, brief
-from curate.log.votes import Vote, utc_time
+from curate.log.events import utc_time
+from curate.log.votes import Vote
 from curate.storage.files import Problem
 from curate.storage.tables import PROPOSERS
 

@@ -10,7 +10,7 @@ from curate.exchange.check import Checked, Reading, Said, check_rows, describe_f
 from curate.exchange.formats import READERS, detect_format
 from curate.exchange.match import SampleFinder
 from curate.exchange.rows import read_text
-from curate.images.scan import read_scan, read_sources
+from curate.images.samples import read_scan, read_sources
 from curate.log.proposals import read_proposals
 from curate.log.votes import Vote, append_votes, read_votes
 from curate.spec.model import Spec

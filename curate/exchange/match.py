@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from curate.images.decoder import SUFFIXES
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.images.sources import LARGEST_FILE
 
 SAMPLE_ID = re.compile(r"[0-9a-f]{20}")

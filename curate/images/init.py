@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curate.images.sources import SPLIT_FOLDERS, label_and_split, read_csv_rows, walk_files, why_ignored
-from curate.spec.model import parse_spec
+from curate.spec.reading import parse_spec
 from curate.storage.files import Problem, write_atomic
 from curate.storage.folder import DatasetFolder
 

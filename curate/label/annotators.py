@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.images.scan import read_voted
+from curate.images.samples import read_voted
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder

@@ -6,13 +6,13 @@ decision back, and the log still says who thought what, when and why.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.log.conflicts import standing_decisions
@@ -119,61 +119,15 @@ def _stamp(decisions: list[Decision], events: list[Decision]) -> list[Decision]:
     return stamped
 
 
-def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:
-    """Return what the log amounts to: one row a decided sample.
-
-    Returns
-    -------
-    Columns ``sample_id, label, dropped, merged_into, decided_by``: the decided class ('' when the given one stands),
-    whether the sample is left out, the sample it was merged into, and the id of the last decision that changed it.
-    """
-    said: dict[str, list[Decision]] = {}
-    for decision in decisions:
-        said.setdefault(decision.sample_id, []).append(decision)
-    rows = [{"sample_id": sample_id, **fold_sample(mine)._asdict()} for sample_id, mine in said.items()]
-    columns = ["sample_id", *Folded._fields]
-    return pd.DataFrame(rows, columns=columns).astype({"dropped": bool}).sort_values("sample_id", ignore_index=True)
-
-
-class Folded(NamedTuple):
-    """What the decisions on one sample amount to; see `fold_decisions`."""
-
-    label: str = ""
-    dropped: bool = False
-    merged_into: str = ""
-    decided_by: str = ""
-
-
-def fold_sample(decisions: Iterable[Decision]) -> Folded:
-    """Return what the decisions on one sample, in their order, amount to.
-
-    >>> drop = Decision(actor="ann", tool="decide", sample_id="0" * 20, action="drop")
-    >>> fold_sample([drop]).dropped
-    True
-    """
-    folded = Folded()
-    for one in decisions:
-        if one.action in ("drop", "merge"):
-            merged_into = one.label if one.action == "merge" else ""
-            folded = folded._replace(dropped=True, merged_into=merged_into)
-        elif one.action == "undrop":
-            folded = folded._replace(dropped=False, merged_into="")
-        else:
-            folded = Folded(label=one.label or folded.label)
-        folded = folded._replace(decided_by=one.id)
-    return folded
-
-
-def decided_pairs(decisions: list[Decision]) -> set[tuple[str, str]]:
-    """Return the (sample_id, issue) pairs that some decision answered: their findings are closed.
-
-    A merge answers for the sample that stays, too.
-    """
-    answered = {(one.sample_id, one.finding) for one in decisions if one.finding}
-    return answered | {(one.label, one.finding) for one in decisions if one.finding and one.action == "merge"}
-
-
 def decisions_digest(decisions: list[Decision]) -> str:
     """Return the SHA-256 of the log's content, whatever the order of its lines."""
     lines = "\n".join(decision.model_dump_json(exclude_none=True) for decision in decisions)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def current_user() -> str:
+    """Return who is at the keyboard, as decisions name them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

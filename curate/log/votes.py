@@ -6,11 +6,9 @@ vote without a label takes the one before back. The scan joins the log with what
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -18,11 +16,10 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from curate.log.events import append_events, read_events, rising_times
+from curate.log.events import append_events, read_events, rising_times, utc_time
 from curate.storage.tables import PROPOSERS, VOTES, empty, shaped
 
 LONGEST_NAME = 200
-OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
 class Vote(BaseModel):
@@ -57,22 +54,6 @@ class Vote(BaseModel):
     def is_in_utc(cls, time: str) -> str:
         """Let any ISO 8601 time stand for itself in UTC; one without a zone is taken as UTC."""
         return utc_time(time) if time else ""
-
-
-def utc_time(text: str) -> str:
-    """Return an ISO 8601 time in UTC with microseconds; ValueError when it is none.
-
-    >>> utc_time("2026-05-01T10:00:00Z")
-    '2026-05-01T10:00:00.000000+00:00'
-    """
-    try:
-        time = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))  # Python 3.10 knows no Z
-        if OURS.fullmatch(text):
-            return text  # most of a log, and a third of the time that reading it takes
-        aware = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
-        return aware.astimezone(timezone.utc).isoformat(timespec="microseconds")
-    except (ValueError, OverflowError):
-        raise ValueError(f"expected a time as in 2026-05-01T10:00:00Z, found {text[:40]!r}") from None
 
 
 def read_votes(path: Path) -> pd.DataFrame:

@@ -10,9 +10,10 @@ import pandas as pd
 from curate.audit.findings import open_findings, read_findings
 from curate.audit.ledger import expected_errors
 from curate.audit.patterns import read_members, read_patterns
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.log.conflicts import CONFLICT, LABEL_ISSUES, states_label
-from curate.log.decisions import Decision, fold_decisions
+from curate.log.decisions import Decision
+from curate.log.outcomes import fold_decisions
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
 

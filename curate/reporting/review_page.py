@@ -15,17 +15,20 @@ import pandas as pd
 
 from curate.audit.audit import DETECTORS
 from curate.audit.findings import LABEL_ISSUES, open_findings, read_findings
-from curate.audit.ledger import CALIBRATED, NO_FAULTS, fit_reliability, judge_decisions, predict_right
-from curate.decide.policy import current_rows, find_keepers
-from curate.images.scan import Scan, read_scan
+from curate.audit.ledger import CALIBRATED, NO_FAULTS, judge_decisions
+from curate.audit.reliability import fit_reliability, predict_right
+from curate.decide.keepers import find_keepers
+from curate.images.samples import Scan, read_scan
 from curate.log.conflicts import CONFLICT
-from curate.log.decisions import Decision, fold_decisions, read_decisions
+from curate.log.decisions import Decision, read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.reporting.issues import ORDER
 from curate.reporting.report import compact_thumbnails
 from curate.spec.model import Spec
 from curate.storage.files import Problem, write_atomic
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_table
+from curate.versions.current import current_rows
 from reports.review_page import render_review_page
 
 LIMIT = 500  # cards: some 15 MB, and two hours of a reviewer

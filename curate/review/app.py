@@ -12,9 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from curate.decide.policy import current_user
-from curate.images.scan import read_sources
-from curate.log.decisions import Decision, read_decisions
+from curate.images.samples import read_sources
+from curate.log.decisions import Decision, current_user, read_decisions
 from curate.review.answers.desk import TOOL
 from curate.review.answers.sitting import END, REVIEWER
 from curate.review.mirror.pull import Notify, pull_review, tell

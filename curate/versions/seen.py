@@ -8,7 +8,7 @@ import pandas as pd
 
 from curate.storage.files import read_json
 from curate.storage.folder import DatasetFolder
-from curate.versions.build import read_manifest
+from curate.versions.read import read_manifest
 
 
 def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.images.scan import Scan
-from curate.log.decisions import Decision, fold_decisions
+from curate.images.samples import Scan
+from curate.log.decisions import Decision
+from curate.log.outcomes import fold_decisions
 from curate.spec.model import Range, Slice, Spec
 from curate.storage.files import Problem
 from curate.storage.tables import SAMPLES
-from curate.versions.build import resolve_labels
+from curate.versions.labels import resolve_labels
 
 NUMBERS = [name for name, kind in SAMPLES.items() if kind in ("int64", "float64")]
 WITHOUT_LABEL = ("unlabelled", "votes tie")  # what `resolve_labels` says of samples that only lack a label

@@ -9,8 +9,7 @@ shares decide how many, and neither the order of arrival nor the machine matters
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,25 +17,12 @@ import pandas as pd
 
 from curate.spec.model import Split
 from curate.storage.tables import SPLITS
+from curate.versions.claims import Claim, History, claim_places, column_or, fall, position, strictest
 
-STRICTEST = ("test", "val", "train")
 NEED = ("train", "test", "val")  # what a class can least do without comes first
 PLACES = ["sample_id", "group_id", "split", "rule", "by", "position", "claim"]
 # Who may come to a new place in test: anybody; who the hash puts there; nobody.
 LIMITS = ANY, HASHED, NEVER = "any", "hashed", "never"
-
-
-@dataclass(frozen=True)
-class History:
-    """What a build knows of those before.
-
-    `old` are splits by sample_id from the versions, None where no version is on disk; `pins` those of ``dataset.lock``,
-    None where there is none; `exam` the samples of a locked test set, None while it is open.
-    """
-
-    old: Mapping[str, str] | None = None
-    pins: Mapping[str, str] | None = None
-    exam: Set[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +39,6 @@ class Assignment:
     pins: dict[str, str]
     moved: dict[str, str]
     places: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PLACES))
-
-
-class Claim(NamedTuple):
-    """A place, the rule that gives it, and the sample by which it does, '' for new ones; see ``Assignment``."""
-
-    split: str
-    rule: str
-    by: str = ""
 
 
 class _Group(NamedTuple):
@@ -89,7 +67,7 @@ def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None 
     history = history or History()
     groups = _gather_groups(samples, recipe)
     claims = claim_places(samples, recipe, history)
-    placed = {name: _strictest(group.members, claims) for name, group in groups.items()}
+    placed = {name: strictest(group.members, claims) for name, group in groups.items()}
     free = {name: group for name, group in groups.items() if name not in placed or placed[name] is None}
     hashed = {name: _hash_place(group, recipe, history.exam is not None) for name, group in groups.items()}
     final = {name: claim for name, claim in placed.items() if claim is not None}
@@ -103,34 +81,15 @@ def assign_splits(samples: pd.DataFrame, recipe: Split, history: History | None 
     return _assignment(samples, groups, final, claims, history, recipe)
 
 
-def hash_split(key: str, recipe: Split) -> str:
-    """Return where the keyed hash of ``key`` falls: uniform in [0, 1), test first, then val, then train."""
-    return _fall(position(key, recipe.seed), recipe)
-
-
-def _fall(place: float, recipe: Split) -> str:
-    return "test" if place < recipe.test else "val" if place < recipe.test + recipe.val else "train"
-
-
-def position(key: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on nothing but ``key`` and ``seed``."""
-    digest = hashlib.sha256(f"split:{seed}:{key}".encode()).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56
-
-
-def _column(samples: pd.DataFrame, name: str, otherwise: str = "") -> list[str]:
-    return samples[name].tolist() if name in samples else [otherwise] * len(samples)
-
-
 def _gather_groups(samples: pd.DataFrame, recipe: Split) -> dict[str, _Group]:
-    label = dict(zip(_column(samples, "sample_id"), _column(samples, "label"), strict=True))
+    label = dict(zip(column_or(samples, "sample_id"), column_or(samples, "label"), strict=True))
     limited = {
         one: limit
-        for one, limit in zip(_column(samples, "sample_id"), _column(samples, "may_test", ANY), strict=True)
+        for one, limit in zip(column_or(samples, "sample_id"), column_or(samples, "may_test", ANY), strict=True)
         if limit != ANY
     }
     members: dict[str, list[str]] = {}
-    for name, one in sorted(zip(_column(samples, "group_id"), _column(samples, "sample_id"), strict=True)):
+    for name, one in sorted(zip(column_or(samples, "group_id"), column_or(samples, "sample_id"), strict=True)):
         members.setdefault(name, []).append(one)
     return {
         name: _Group(
@@ -152,30 +111,8 @@ def _count_labels(ids: list[str], label: Mapping[str, str]) -> dict[str, int]:
     return counts
 
 
-def claim_places(samples: pd.DataFrame, recipe: Split, history: History) -> dict[str, Claim]:
-    """Return the place that each sample claims for itself, whatever its copies claim; new ones claim none."""
-    exam, old, pins = history.exam, history.old or {}, history.pins or {}
-    claims = {}
-    columns = (_column(samples, name) for name in ("sample_id", "pinned", "given_split"))
-    for one, pinned, given in zip(*columns, strict=True):
-        stated = given if recipe.use_given and given in SPLITS else ""
-        if exam is not None and one in exam:
-            claims[one] = Claim("test", "locked", one)
-        elif split := pinned or stated or old.get(one) or pins.get(one):
-            rule = "pinned" if pinned else "given" if stated else "before" if old.get(one) else "lock"
-            # Stated to be in a locked test set, it is held out, but not of the exam.
-            held_out = split == "test" and exam is not None
-            claims[one] = Claim("val", "locked", one) if held_out else Claim(split, rule, one)
-    return claims
-
-
-def _strictest(members: list[str], claims: Mapping[str, Claim]) -> Claim | None:
-    made = [claims[one] for one in members if one in claims]
-    return min(made, key=lambda claim: STRICTEST.index(claim.split)) if len(made) > 1 else made[0] if made else None
-
-
 def _hash_place(group: _Group, recipe: Split, is_locked: bool) -> str:
-    place = _fall(group.position, recipe)
+    place = fall(group.position, recipe)
     return "train" if place == "test" and (is_locked or group.may_test == NEVER) else place
 
 
@@ -301,8 +238,8 @@ def _pins(
     pins = {}
     for name, group in groups.items():
         stated = {one: claims[one] for one in group.members if one in claims and claims[one].rule in STATED}
-        again = _strictest(group.members, stated)
-        place = again.split if again else _fall(group.position, recipe)
+        again = strictest(group.members, stated)
+        place = again.split if again else fall(group.position, recipe)
         if place != final[name].split:
             pins.update({one: final[name].split for one in group.members if one not in stated})
     return dict(sorted(pins.items()))
@@ -319,9 +256,9 @@ def _moves(
     recipe: Split,
 ) -> dict[str, str]:
     """Return a sentence for each sample that is not where it was before, or not where it was stated to be."""
-    name_of = dict(zip(_column(samples, "sample_id"), _column(samples, "path"), strict=True))
+    name_of = dict(zip(column_or(samples, "sample_id"), column_or(samples, "path"), strict=True))
     old, moved = history.old or history.pins or {}, {}
-    columns = (_column(samples, name) for name in ("sample_id", "group_id", "pinned", "given_split"))
+    columns = (column_or(samples, name) for name in ("sample_id", "group_id", "pinned", "given_split"))
     for one, group, pinned, given in sorted(zip(*columns, strict=True)):
         stated = pinned or (given if recipe.use_given and given in SPLITS else "")
         claim, place = claims.get(one), final[group]

@@ -17,9 +17,11 @@ import pandas as pd
 from curate.audit.audit import audit_dataset
 from curate.audit.evidence.crowdlab import MODEL, tabulate_votes
 from curate.images.init import init_dataset
-from curate.images.scan import read_scan, scan_dataset
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
 from curate.label.annotators import tabulate_annotators
-from curate.spec.model import Source, Spec, read_spec
+from curate.spec.model import Source, Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.vectors.embed import compute_embeddings
 from curate.versions.soft_labels import compute_shares

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from curate.audit.evidence.calibration import choose_threshold, compute_label_posterior
-from curate.audit.ledger import fit_reliability, forecast_right
+from curate.audit.reliability import fit_reliability, forecast_right
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 
 SETS = (

@@ -32,8 +32,10 @@ from curate.audit.audit import gather_evidence
 from curate.audit.detectors.label_error import find_label_errors
 from curate.audit.evidence.evidence import Evidence
 from curate.images.init import Start, init_dataset
-from curate.images.scan import read_scan, scan_dataset
-from curate.spec.model import Audit, Spec, read_spec
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
+from curate.spec.model import Audit, Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 from train.cross_fit import Recipe, cross_fit

@@ -15,14 +15,14 @@ import pandas as pd
 from curate.audit.audit import audit_dataset
 from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
-from curate.label.propose import pick_rows
+from curate.label.pick import pick_rows
 from curate.label.prototypes import centre_embeddings, compute_class_probs
 from curate.log.proposals import combine_proposals
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
 from curate.storage.tables import VOTES
 from curate.vectors.embed import compute_embeddings
-from curate.versions.build import read_groups
+from curate.versions.groups import read_groups
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 SEEDS = 10

@@ -12,7 +12,8 @@ from typing import Any
 
 from curate.images.init import init_dataset
 from curate.run import run_dataset
-from curate.spec.model import Train, read_spec
+from curate.spec.model import Train
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 

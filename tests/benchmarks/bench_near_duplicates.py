@@ -24,7 +24,7 @@ from curate.audit.evidence.candidates import find_candidates
 from curate.audit.evidence.copies import COPY
 from curate.audit.evidence.evidence import Evidence
 from curate.images.scan import scan_dataset
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
 from tests.benchmarks.altered import LOOK_ALIKES, TRANSFORMS, compare_changed, read_half
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section

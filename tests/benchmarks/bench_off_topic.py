@@ -23,7 +23,7 @@ from curate.audit.detectors.off_topic import find_off_topic
 from curate.audit.detectors.outlier import find_outliers
 from curate.audit.evidence.evidence import Evidence
 from curate.images.scan import scan_dataset
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 

@@ -41,7 +41,7 @@ REVIEW = """
 import sys
 from curate.storage.folder import open_dataset
 from curate.review.app import review
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 dataset = open_dataset(sys.argv[1])
 review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="script")
 """

@@ -20,8 +20,10 @@ from sklearn.metrics import log_loss
 
 from curate.audit.evidence.evidence import Evidence
 from curate.images.init import Start, init_dataset
-from curate.images.scan import read_scan, scan_dataset
-from curate.spec.model import Spec, read_spec
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
 from tests.benchmarks.bench_label_error import (
     CLASSES,

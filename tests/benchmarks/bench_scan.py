@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.engine import available_processors
 from curate.storage.folder import open_dataset
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.cache import ContentCache
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import FINDINGS, shaped, write_table

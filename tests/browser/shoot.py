@@ -14,7 +14,7 @@ from typing import Any
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from curate.review.app import open_app
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import open_dataset
 

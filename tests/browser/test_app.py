@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.log.decisions import read_decisions
 from curate.review.mirror.snapshot import review_name
 from curate.review.services.environment import load_fiftyone
@@ -30,7 +30,7 @@ REVIEW = """
 import sys
 from curate.storage.folder import open_dataset
 from curate.review.app import review
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 dataset = open_dataset(sys.argv[1])
 decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="carol")
 print(len(decisions))

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from curate.images.scan import read_scan
+from curate.images.samples import read_scan
 from curate.log.decisions import read_decisions
 from curate.review.mirror.snapshot import review_name
 from curate.review.services.database import database_folder

@@ -12,7 +12,7 @@ from PIL import Image
 
 from curate.images.scan import scan_dataset
 from curate.reporting.report import write_report
-from curate.spec.model import read_spec
+from curate.spec.reading import read_spec
 from curate.storage.files import write_json
 from curate.storage.folder import open_dataset
 from curate.storage.tables import FINDINGS, shaped, write_table

@@ -12,7 +12,7 @@ import pytest
 
 from curate.audit.findings import open_findings
 from curate.decide.answers import apply_answers
-from curate.images.scan import Scan, read_scan
+from curate.images.samples import Scan, read_scan
 from curate.log.decisions import read_decisions
 from curate.reporting.review_page import collect_cards, write_review_page
 from curate.spec.model import Audit, Spec

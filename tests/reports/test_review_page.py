@@ -9,12 +9,14 @@ from PIL import Image
 
 from curate.audit.audit import audit_dataset
 from curate.commands.review import write_page
-from curate.decide.policy import decide_sample
+from curate.decide.by_hand import decide_sample
 from curate.images.init import Start, init_dataset
-from curate.images.scan import read_scan, scan_dataset
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
 from curate.reporting import review_page
 from curate.reporting.review_page import collect_cards, write_review_page
-from curate.spec.model import Audit, read_spec
+from curate.spec.model import Audit
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import open_dataset
 from curate.storage.tables import write_table

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from curate.audit.findings import open_findings
-from curate.images.scan import Scan, scan_dataset
+from curate.images.samples import Scan
+from curate.images.scan import scan_dataset
 from curate.images.thumbnails import thumbnail_cache
 from curate.log.decisions import Decision, append_decisions
 from curate.reporting.report import SIDE, collect_story, compact_thumbnails, write_report

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from curate.storage.files import Problem
-from curate.versions.build import read_manifest
+from curate.versions.read import read_manifest
 from curate.versions.seen import is_seen
 from tests.train.conftest import SPEC, Trained, write_version
 from train.compare import compare_models, compare_probabilities, find_flips

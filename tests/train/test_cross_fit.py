@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.versions.split import position
+from curate.versions.claims import position
 from tests.train.conftest import draw_samples, write_dataset
 from train.cross_fit import FOLDS, Recipe, cross_fit
 

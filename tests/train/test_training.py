@@ -16,7 +16,7 @@ import train.training
 from curate.spec.model import Spec, Train
 from curate.storage.files import Problem, replacing
 from curate.storage.tables import write_table
-from curate.versions.build import read_manifest
+from curate.versions.read import read_manifest
 from curate.versions.seen import seen_samples
 from tests.train.conftest import SPEC, TINY, Trained, draw_samples, write_dataset, write_version
 from train.models import list_models, load_network, read_predictions, read_run

@@ -7,7 +7,7 @@ import pandas as pd
 
 from curate.audit.evidence.evidence import Evidence
 from curate.audit.evidence.regions import describe_region
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.versions.slices import find_slice
 
 DETECTOR = "coverage-v2"

@@ -15,7 +15,7 @@ from curate.audit.detectors.shortcut import wilson_interval
 from curate.audit.evidence.evidence import Evidence
 from curate.audit.evidence.properties import Property, tabulate_numbers, tabulate_texts
 from curate.audit.evidence.regions import describe_region
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.versions.slices import find_slice
 
 DETECTOR = "weak_slice-v1"

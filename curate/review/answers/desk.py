@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from curate.decide.policy import find_keepers
+from curate.decide.keepers import find_keepers
 from curate.log.conflicts import (
     CONFLICT,
     LABEL_ISSUES,
@@ -19,7 +19,8 @@ from curate.log.conflicts import (
     tell_word,
     weigh_sample,
 )
-from curate.log.decisions import ACTIONS, Action, Decision, Folded, fold_sample
+from curate.log.decisions import ACTIONS, Action, Decision
+from curate.log.outcomes import Folded, fold_sample
 from curate.log.rings import find_rings, merge_in_force
 from curate.review.answers.found import COPIES, Evidence
 from curate.storage.files import Problem

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from curate.audit.findings import read_scored
-from curate.decide.policy import find_keepers
-from curate.images.scan import read_scan
+from curate.decide.keepers import find_keepers
+from curate.images.samples import read_scan
 from curate.log.conflicts import CONFLICT
-from curate.spec.model import Spec, read_spec
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import FINDINGS, empty, read_parquet
-from curate.versions.build import read_exam
+from curate.versions.places import read_exam
 
 COPIES = "near_duplicate"
 GROUPS = ("sample_id", "group_id", "keeper")

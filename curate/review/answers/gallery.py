@@ -15,7 +15,8 @@ import pandas as pd
 from curate.audit.ledger import expected_errors
 from curate.images.thumbnails import read_thumbnails
 from curate.log.conflicts import standing_decisions
-from curate.log.decisions import ACTIONS, Decision, fold_sample
+from curate.log.decisions import ACTIONS, Decision
+from curate.log.outcomes import fold_sample
 from curate.review.mirror.points import has_vectors
 from curate.storage.files import Problem
 from curate.vectors.embed import compute_embeddings

@@ -17,7 +17,7 @@ from curate.review.mirror.snapshot import mark, marked
 from curate.spec.model import Spec
 from curate.storage.files import read_json
 from curate.storage.folder import DatasetFolder
-from curate.versions.build import current_version, read_manifest
+from curate.versions.read import current_version, read_manifest
 from curate.versions.seen import is_seen, seen_samples
 
 PREFIX = "eval_"

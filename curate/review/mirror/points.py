@@ -15,7 +15,8 @@ from curate.review.mirror.snapshot import mark, marked
 from curate.spec.model import Spec
 from curate.storage.cache import ContentCache
 from curate.storage.folder import DatasetFolder
-from curate.vectors.embed import NETWORKS, SIDE, compute_embeddings
+from curate.vectors.embed import SIDE, compute_embeddings
+from curate.vectors.networks import NETWORKS
 
 MAP = "embeddings"  # the name of the map in the panel
 FEWEST = 3

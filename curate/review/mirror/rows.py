@@ -12,13 +12,16 @@ from typing import Any, Literal
 import pandas as pd
 
 from curate.audit.findings import open_findings, read_findings
-from curate.decide.policy import find_keepers
-from curate.images.scan import Scan, read_scan
-from curate.log.decisions import Decision, fold_decisions, read_decisions
-from curate.spec.model import Spec, read_spec
+from curate.decide.keepers import find_keepers
+from curate.images.samples import Scan, read_scan
+from curate.log.decisions import Decision, read_decisions
+from curate.log.outcomes import fold_decisions
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import FINDINGS, empty, read_parquet, read_table
-from curate.versions.build import current_version, read_exam, read_manifest
+from curate.versions.places import read_exam
+from curate.versions.read import current_version, read_manifest
 from curate.versions.slices import find_slice
 
 Kind = Literal["text", "texts", "number", "label"]

@@ -16,7 +16,8 @@ from fiftyone.brain.similarity import Similarity, SimilarityConfig, SimilarityIn
 
 from curate.review.mirror.points import has_vectors
 from curate.review.mirror.snapshot import mark, marked
-from curate.spec.model import Spec, read_spec
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.vectors.embed import compute_embeddings

@@ -12,11 +12,13 @@ from PIL import Image, ImageOps
 
 from curate.audit.against import AGAINST, _describe, audit_against, read_against
 from curate.audit.leaks import find_leaks
-from curate.decide.policy import decide_sample
+from curate.decide.by_hand import decide_sample
 from curate.demo.scene import draw_animal
 from curate.images.init import init_dataset
-from curate.images.scan import read_scan, scan_dataset
-from curate.spec.model import Spec, read_spec
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.versions.build import build_version

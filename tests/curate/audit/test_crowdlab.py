@@ -15,15 +15,18 @@ from curate.audit.audit import audit_dataset, read_notes, stated_labels
 from curate.audit.detectors.label_conflict import find_label_conflicts
 from curate.audit.evidence.crowdlab import MODEL, compute_consensus, settle_labels, tabulate_votes
 from curate.audit.evidence.evidence import Evidence
-from curate.decide.policy import apply_policy, decide_sample
-from curate.images.scan import read_scan, scan_dataset
+from curate.decide.by_hand import decide_sample
+from curate.decide.policy import apply_policy
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
 from curate.label.annotators import advise, tabulate_annotators
 from curate.log.consensus import CONSENSUS, overlay_consensus, read_consensus, votes_digest, write_consensus
 from curate.log.decisions import Decision, append_decisions
 from curate.spec.model import Spec, Train
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES, empty, shaped
-from curate.versions.build import build_version, read_shares
+from curate.versions.build import build_version
+from curate.versions.read import read_shares
 from tests.conftest import curate, write_shapes
 from tests.curate.audit.test_detectors_label import gather, two_crowds
 

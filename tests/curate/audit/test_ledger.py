@@ -8,17 +8,10 @@ import pytest
 from scipy.stats import beta
 
 from curate.audit.findings import open_findings, read_findings
-from curate.audit.ledger import (
-    expected_errors,
-    fit_reliability,
-    forecast_right,
-    jeffreys_interval,
-    judge_decisions,
-    predict_right,
-    tabulate_detectors,
-    tabulate_ledger,
-)
-from curate.decide.policy import accept_findings, decide_sample
+from curate.audit.ledger import expected_errors, judge_decisions, tabulate_detectors, tabulate_ledger
+from curate.audit.reliability import fit_reliability, forecast_right, jeffreys_interval, predict_right
+from curate.decide.acceptance import accept_findings
+from curate.decide.by_hand import decide_sample
 from curate.log.decisions import Decision, read_decisions
 from curate.review.mirror.pull import Edit, _decide
 from curate.storage.tables import FINDINGS, shaped

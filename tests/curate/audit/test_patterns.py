@@ -21,7 +21,7 @@ from curate.audit.evidence.patches import PLACES, compute_patches
 from curate.audit.evidence.properties import Property, tabulate_texts
 from curate.audit.patterns import KINDS, find_patterns, read_members, read_patterns
 from curate.images.measure import measure_content
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.spec.model import Images, Source, Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from curate.audit.similar import SIMILAR, find_similar
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.log.decisions import Decision, append_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem

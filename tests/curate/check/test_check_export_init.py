@@ -6,14 +6,16 @@ import pytest
 from PIL import Image
 
 from curate.check.rules import check_dataset, check_manifest
-from curate.decide.policy import decide_sample
+from curate.decide.by_hand import decide_sample
 from curate.images.init import Start, init_dataset
 from curate.images.scan import scan_dataset
-from curate.spec.model import Check, Train, read_spec
+from curate.spec.model import Check, Train
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import open_dataset
-from curate.versions.build import build_version, current_version
+from curate.versions.build import build_version
 from curate.versions.export import export_version, safe_cells
+from curate.versions.read import current_version
 from tests.conftest import draw_shape, write_findings, write_shapes
 
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from curate.audit.findings import open_findings
 from curate.audit.ledger import judge_decisions
 from curate.decide.answers import LARGEST, Answer, apply_answers, read_answers
-from curate.decide.policy import decide_sample
-from curate.log.decisions import Decision, append_decisions, fold_decisions, read_decisions
+from curate.decide.by_hand import decide_sample
+from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.storage.files import Problem
 from curate.versions.build import build_version
 from tests.conftest import curate, write_findings, write_groups

@@ -1,8 +1,11 @@
 import pytest
 
 from curate.audit.findings import open_findings
-from curate.decide.policy import accept_findings, apply_policy, decide_sample
-from curate.log.decisions import fold_decisions, read_decisions
+from curate.decide.acceptance import accept_findings
+from curate.decide.by_hand import decide_sample
+from curate.decide.policy import apply_policy
+from curate.log.decisions import read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.spec.model import AcceptBelow, Policy
 from curate.storage.files import Problem
 from curate.versions.build import build_version

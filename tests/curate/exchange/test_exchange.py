@@ -24,7 +24,7 @@ from curate.exchange.importing import import_votes
 from curate.exchange.label_studio import SUGGESTED_BY
 from curate.exchange.match import Match, SampleFinder, identify_beside, spellings
 from curate.exchange.rows import Row
-from curate.images.scan import read_scan
+from curate.images.samples import read_scan
 from curate.log.votes import Vote, append_votes, read_votes
 from curate.storage.files import Problem, write_json
 from curate.storage.tables import PROPOSERS, VOTES

@@ -9,10 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curate.images.scan import _in_shards, given_labels, read_scan, scan_dataset
+from curate.images.contents import _in_shards
+from curate.images.samples import given_labels, read_scan
+from curate.images.scan import scan_dataset
 from curate.images.sources import find_files, label_and_split
 from curate.images.thumbnails import read_thumbnails
-from curate.spec.model import Images, Source, read_spec
+from curate.spec.model import Images, Source
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import LOCATIONS, SAMPLES, VOTES, read_parquet, write_table
@@ -47,7 +50,7 @@ def test_every_file_is_accounted_for(tmp_path, make_dataset):
 
 def test_a_second_scan_opens_no_file(scanned, monkeypatch):
     dataset, spec, first = scanned
-    monkeypatch.setattr("curate.images.scan._read_file", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr("curate.images.contents._read_file", lambda *_: pytest.fail("a file was read again"))
     again = scan_dataset(dataset, spec)
     for name in ("samples", "locations", "votes"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(first, name))
@@ -60,7 +63,7 @@ def test_only_what_is_new_is_decoded(scanned, monkeypatch):
     draw_shape("disc", 99).save(images / "disc" / "new.jpg")
     (images / "disc" / "000.jpg").rename(images / "disc" / "renamed.jpg")
     decoded = []
-    from curate.images import scan as module
+    from curate.images import contents as module
 
     real = module.measure_content
 
@@ -278,7 +281,7 @@ def test_a_new_image_policy_keeps_what_tells_edits_in_the_app(scanned):
 def test_it_does_not_matter_from_where_the_command_is_run(scanned, monkeypatch):
     dataset, spec, first = scanned
     monkeypatch.chdir(dataset.path.parent)
-    monkeypatch.setattr("curate.images.scan._read_file", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr("curate.images.contents._read_file", lambda *_: pytest.fail("a file was read again"))
     again = scan_dataset(DatasetFolder(Path(dataset.path.name)), spec)
     pd.testing.assert_frame_equal(again.samples, first.samples)
 

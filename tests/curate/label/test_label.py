@@ -12,15 +12,22 @@ import pytest
 
 from curate.audit.audit import audit_dataset
 from curate.audit.findings import open_findings, read_findings
-from curate.decide.policy import accept_findings, apply_policy, decide_sample
+from curate.decide.acceptance import accept_findings
+from curate.decide.by_hand import decide_sample
+from curate.decide.policy import apply_policy
 from curate.images.init import Start, init_dataset
-from curate.images.scan import read_scan, scan_dataset
-from curate.label.propose import accept_proposals, pick_next, propose_labels, unlabelled_samples
+from curate.images.samples import read_scan
+from curate.images.scan import scan_dataset
+from curate.label.accept import accept_proposals
+from curate.label.pick import pick_next
+from curate.label.propose import propose_labels
+from curate.label.rows import unlabelled_samples
 from curate.log.decisions import Decision, append_decisions, read_decisions
 from curate.log.proposals import read_proposals
 from curate.log.votes import Vote, append_votes
 from curate.review.mirror.rows import collect_rows
-from curate.spec.model import Slice, Spec, read_spec
+from curate.spec.model import Slice, Spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import write_table

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from curate.label.next_labels import compute_informativeness, pick_informative, pick_typical
-from curate.label.propose import pick_rows
+from curate.label.pick import pick_rows
 from tests.curate.label.test_prototypes import crowds
 
 

@@ -18,24 +18,19 @@ from curate.audit.findings import open_findings, read_findings, read_scored
 from curate.audit.ledger import judge_decisions, tabulate_detectors
 from curate.check.rules import check_dataset
 from curate.decide.answers import apply_answers
-from curate.decide.policy import apply_policy, decide_sample
+from curate.decide.by_hand import decide_sample
+from curate.decide.policy import apply_policy
 from curate.images.init import init_dataset
-from curate.images.scan import Scan, read_scan
+from curate.images.samples import Scan, read_scan
 from curate.log.conflicts import CONFLICT, count_seen, find_conflicts, is_same_outcome, standing_decisions, weigh_sample
-from curate.log.decisions import (
-    Decision,
-    append_decisions,
-    decisions_digest,
-    fold_decisions,
-    fold_sample,
-    read_decisions,
-    read_log,
-)
+from curate.log.decisions import Decision, append_decisions, decisions_digest, read_decisions, read_log
+from curate.log.outcomes import fold_decisions, fold_sample
 from curate.reporting.issues import collect_issues
 from curate.reporting.review_page import collect_cards
 from curate.review.answers.answering import Answering, answer_samples
 from curate.review.answers.desk import ANSWERS, Desk
-from curate.spec.model import Spec, read_spec
+from curate.spec.model import Spec
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.versions.build import build_version

@@ -3,14 +3,8 @@ import threading
 
 import pytest
 
-from curate.log.decisions import (
-    Decision,
-    append_decisions,
-    decided_pairs,
-    decisions_digest,
-    fold_decisions,
-    read_decisions,
-)
+from curate.log.decisions import Decision, append_decisions, decisions_digest, read_decisions
+from curate.log.outcomes import decided_pairs, fold_decisions
 from curate.storage.files import Problem
 
 A, B = "a" * 20, "b" * 20

@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.images.scan import given_labels, read_scan, scan_dataset
-from curate.log.decisions import fold_decisions
+from curate.images.samples import given_labels, read_scan
+from curate.images.scan import scan_dataset
 from curate.log.events import read_events
+from curate.log.outcomes import fold_decisions
 from curate.log.votes import Vote, append_votes, by_people, read_votes, select_new, withdraw_votes
 from curate.storage.files import Problem
 from curate.storage.tables import VOTES, empty
-from curate.versions.build import resolve_labels, sources_digest
+from curate.versions.digest import sources_digest
+from curate.versions.labels import resolve_labels
 
 A, B = "a" * 20, "b" * 20
 EARLY, LATE = "2026-01-01T00:00:00.000000+00:00", "2026-02-01T00:00:00.000000+00:00"

@@ -9,14 +9,15 @@ import pytest
 
 from curate.audit.findings import open_findings, read_findings
 from curate.audit.ledger import judge_decisions
-from curate.images.scan import Scan
-from curate.log.decisions import Decision, append_decisions, fold_decisions, read_decisions
+from curate.images.samples import Scan
+from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.outcomes import fold_decisions
 from curate.review.answers.answering import Answered, Answering, answer_samples, last_answer, tell_refused
 from curate.review.mirror.rows import waiting_findings
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
-from curate.versions.build import resolve_labels
+from curate.versions.labels import resolve_labels
 from tests.conftest import write_findings, write_groups
 
 Case = tuple[Answering, DatasetFolder, list[str], list[str]]
@@ -297,7 +298,7 @@ def test_an_answer_is_one_batch_even_if_the_clock_stands(tmp_path: Path) -> None
 
 
 def test_resolved_labels_follow(case: Case) -> None:
-    from curate.images.scan import read_scan
+    from curate.images.samples import read_scan
 
     answering, dataset, discs, _ = case
     answering.answer(discs[:1], "accept", reviewer="ann")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.review.mirror.push import push_review
 from curate.review.opening import Opening, find_address
 from curate.review.services.environment import load_fiftyone

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.log.decisions import Decision, append_decisions, read_decisions
 from curate.review.answers.gallery import find_page
 from curate.review.answers.sitting import sitting_of

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.images.scan import Scan, scan_dataset
+from curate.images.samples import Scan
+from curate.images.scan import scan_dataset
 from curate.log.decisions import Decision, append_decisions, read_decisions
 from curate.review.app import open_app
 from curate.review.mirror.pull import pull_review

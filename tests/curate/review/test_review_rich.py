@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.images.scan import Scan, scan_dataset
+from curate.images.samples import Scan
+from curate.images.scan import scan_dataset
 from curate.log.decisions import Decision, append_decisions
 from curate.review.mirror.bulk import write_rows
 from curate.review.mirror.colours import CLASSES, class_colours

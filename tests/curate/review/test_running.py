@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.review.mirror.push import push_review
 from curate.review.services import database
 from curate.review.services.database import is_left_running, revive_database, running_database

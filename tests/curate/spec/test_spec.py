@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.spec.model import AcceptBelow, Spec, parse_spec, read_spec, spec_digest, spec_schema
+from curate.spec.digest import spec_digest, spec_schema
+from curate.spec.model import AcceptBelow, Spec
+from curate.spec.reading import parse_spec, read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 

@@ -13,7 +13,8 @@ from curate.images.scan import scan_dataset
 from curate.spec.model import Audit, Source, Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
-from curate.vectors.embed import compute_embeddings, fold_batch_norms, load_lite
+from curate.vectors.embed import compute_embeddings
+from curate.vectors.networks import fold_batch_norms, load_lite
 
 
 class Means(torch.nn.Module):

@@ -6,14 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curate.decide.policy import decide_sample
+from curate.decide.by_hand import decide_sample
 from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
-from curate.spec.model import parse_spec, read_spec
+from curate.spec.reading import parse_spec, read_spec
 from curate.storage.files import Problem
 from curate.storage.folder import numbered, open_dataset
 from curate.storage.tables import MANIFEST, SPLITS
-from curate.versions.build import build_version, read_manifest, read_version, version_digest
+from curate.versions.build import build_version
+from curate.versions.digest import version_digest
+from curate.versions.read import read_manifest, read_version
 from tests.conftest import draw_shape, write_groups, write_shapes
 
 

@@ -4,15 +4,18 @@ import pandas as pd
 import pytest
 
 from curate.commands.split import print_reasons
-from curate.decide.policy import decide_sample
+from curate.decide.by_hand import decide_sample
 from curate.images.scan import scan_dataset
 from curate.log.decisions import Decision, append_decisions
-from curate.spec.model import Split, read_spec, spec_digest
+from curate.spec.digest import spec_digest
+from curate.spec.model import Split
+from curate.spec.reading import read_spec
 from curate.storage.files import Problem
 from curate.storage.tables import write_table
-from curate.versions.build import build_version, pinned_splits, place_samples, read_history
+from curate.versions.build import build_version
+from curate.versions.claims import hash_split
 from curate.versions.explain_split import explain_sample, explain_split
-from curate.versions.split import hash_split
+from curate.versions.places import pinned_splits, place_samples, read_history
 from tests.conftest import curate, draw_shape, write_groups
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curate.images.scan import Scan
+from curate.images.samples import Scan
 from curate.log.decisions import Decision
 from curate.spec.model import Range, Slice, Source, Spec
 from curate.storage.files import Problem

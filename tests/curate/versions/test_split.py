@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.spec.model import Split
-from curate.versions.split import Assignment, History, assign_splits, hash_split, position
+from curate.versions.claims import History, hash_split, position
+from curate.versions.split import Assignment, assign_splits
 
 RECIPE = Split(train=0.6, val=0.2, test=0.2)
 

@@ -1,0 +1,66 @@
+"""A person's acceptance of proposals in bulk, written as decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curate.audit.detectors.unlabelled import DETECTOR
+from curate.images.samples import read_scan
+from curate.label.rows import gather_rows, missing_classes, tell_missing
+from curate.log.decisions import Decision, append_decisions, current_user
+from curate.log.proposals import combine_proposals, read_proposals
+from curate.spec.model import Spec
+from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The decisions made, and how many proposals as sure were left because their samples are in the test split."""
+
+    decisions: list[Decision]
+    left_in_test: int
+
+
+def accept_proposals(
+    dataset: DatasetFolder, spec: Spec, at_least: float, include_test: bool = False, actor: str | None = None
+) -> Accepted:
+    """Write a person's acceptance of every proposal with a probability of ``at_least``, as relabel decisions.
+
+    Parameters
+    ----------
+    include_test
+        Also for samples of the test split, or that would fall there. Without it a model never writes its own exam:
+        ``curate.versions.split`` brings no sample there whose label was accepted.
+
+    Raises
+    ------
+    Problem
+        When a class has no label yet: its samples would all be taken for another.
+    """
+    rows = gather_rows(dataset, spec, read_scan(dataset))
+    if not rows["is_unlabelled"].any():
+        return Accepted([], 0)
+    if missing := missing_classes(rows, spec):
+        raise Problem("Expected a label of each class before proposals are accepted. " + tell_missing(missing, spec))
+    waiting = combine_proposals(read_proposals(dataset), spec.class_names)
+    asked = rows.loc[rows["is_unlabelled"], ["sample_id", "split"]]
+    chosen = waiting[waiting["probability"] >= at_least].merge(asked, on="sample_id")
+    is_test = (chosen["split"] == "test") & (not include_test)
+    chosen = chosen[~is_test]
+    decisions = [
+        Decision(
+            actor=actor or current_user(),
+            tool="label",
+            sample_id=row.sample_id,
+            action="relabel",
+            label=row.label,
+            reason=row.said,
+            finding="unlabelled",
+            score=row.probability,
+            detector=DETECTOR,
+        )
+        for row in chosen.itertuples()
+    ]
+    made = append_decisions(dataset.decisions, decisions) if decisions else []
+    return Accepted(made, int(is_test.sum()))
