@@ -177,7 +177,8 @@ def _find_copies(
     evidence: Evidence, embeddings: np.ndarray | None, ours: pd.DataFrame, theirs: pd.DataFrame
 ) -> pd.DataFrame:
     """Return columns ``first`` (id of ours), ``second`` (id of theirs), ``kind, similarity``: the confirmed copies."""
-    from curate.audit.detectors.near_duplicate import COPY, compare_candidates
+    from curate.audit.evidence.copy_groups import COPY
+    from curate.audit.evidence.groups import compare_candidates
 
     rows = evidence.readable
     ids = rows["sample_id"].to_numpy(object)
@@ -186,7 +187,7 @@ def _find_copies(
     if embeddings is not None:
         found.update(_near_embeddings(embeddings, here, there))
     unequal = sorted({(min(pair), max(pair)) for pair in found if pair[0] != pair[1]})
-    compared = compare_candidates(evidence, unequal)
+    compared = compare_candidates(evidence.readable, unequal, evidence.read_thumbnails, evidence.cache)
     compared = compared[compared["similarity"] >= COPY]
     verdict = {(row.first, row.second): (row.kind, row.similarity) for row in compared.itertuples()}
     is_here, is_there = (np.isin(np.arange(len(rows)), side) for side in (here, there))

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from curate.audit.consensus import settle_labels
 from curate.audit.detectors import (
     coverage,
     label_conflict,
@@ -28,7 +29,6 @@ from curate.audit.detectors import (
     unlabelled,
     weak_slice,
 )
-from curate.audit.evidence.crowdlab import settle_labels
 from curate.audit.evidence.evidence import CrossFit, Evidence
 from curate.audit.findings import read_findings, with_conflicts
 from curate.audit.patterns import KINDS, find_patterns, write_patterns

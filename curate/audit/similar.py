@@ -181,8 +181,9 @@ def _compute_likeness(
 
 def _find_relations(evidence: Evidence, asked: _Image, others: np.ndarray, likeness: np.ndarray) -> dict[int, str]:
     """Return how rows are copies of the image, by row of ``evidence.readable``."""
-    from curate.audit.detectors.near_duplicate import COPY, compare_candidates
     from curate.audit.evidence.candidates import HAMMING
+    from curate.audit.evidence.copy_groups import COPY
+    from curate.audit.evidence.groups import compare_candidates
 
     rows, mine = evidence.readable, evidence.ids.index(asked.sample_id)
     same = rows["pixel_hash"].to_numpy(object)[others] == rows["pixel_hash"].iloc[mine]
@@ -191,7 +192,8 @@ def _find_relations(evidence: Evidence, asked: _Image, others: np.ndarray, liken
     near = [place for place in np.lexsort((others, bits))[:TESTED] if bits[place] <= HAMMING]
     alike = [place for place in np.lexsort((others, -likeness))[:TESTED] if likeness[place] == likeness[place]]
     tested = {int(others[place]) for place in (*near, *alike) if not same[place]}
-    pairs = compare_candidates(evidence, sorted((min(mine, row), max(mine, row)) for row in tested))
+    asked_pairs = sorted((min(mine, row), max(mine, row)) for row in tested)
+    pairs = compare_candidates(evidence.readable, asked_pairs, evidence.read_thumbnails, evidence.cache)
     copies = pairs[pairs["similarity"] >= COPY]
     found = {int(row.first + row.second - mine): row.kind.replace("_", " ") for row in copies.itertuples()}
     return {**found, **dict.fromkeys(others[same].tolist(), SAME_PIXELS)}

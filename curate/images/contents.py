@@ -22,8 +22,6 @@ from curate.storage.progress import track
 from curate.storage.tables import MEASURES, shaped
 
 BATCH = 32  # files a task: small enough that Ctrl-C answers at once
-
-
 FLUSH = 16  # batches a shard: what a kill can cost is 512 images
 
 

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from curate.audit.audit import gather_evidence
-from curate.audit.detectors.near_duplicate import compare_candidates
 from curate.audit.evidence.candidates import find_candidates
 from curate.audit.evidence.copies import COPY
 from curate.audit.evidence.evidence import Evidence
+from curate.audit.evidence.groups import compare_candidates
 from curate.images.scan import scan_dataset
 from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
@@ -61,7 +61,12 @@ def named(names: list[str], first: np.ndarray, second: np.ndarray, alike: np.nda
 
 def ours(evidence: Evidence, names: list[str]) -> Pairs:
     """Return what the pair test says of the candidates."""
-    pairs = compare_candidates(evidence, find_candidates(evidence))
+    pairs = compare_candidates(
+        evidence.readable,
+        find_candidates(evidence.readable, evidence.neighbours),
+        evidence.read_thumbnails,
+        evidence.cache,
+    )
     return named(names, *(pairs[name].to_numpy() for name in ("first", "second", "similarity")))
 
 

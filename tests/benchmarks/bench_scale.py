@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.audit.detectors.near_duplicate import COPY
 from curate.audit.evidence.candidates import HAMMING, find_candidates
-from curate.audit.evidence.copy_groups import connect_copies
+from curate.audit.evidence.copy_groups import COPY, connect_copies
 from curate.audit.evidence.evidence import Evidence
 from curate.spec.model import Source, Spec
 from curate.vectors.neighbours import find_near_hashes
@@ -98,7 +97,9 @@ def measure_ours(one: Generated) -> dict[str, object]:
     evidence = evidence_of(one)
     graph, (indices, _) = timed(lambda: evidence.neighbours)
     peak = peak_megabytes()
-    candidates, pairs = timed(lambda: np.array(find_candidates(evidence), np.int64).reshape(-1, 2))
+    candidates, pairs = timed(
+        lambda: np.array(find_candidates(evidence.readable, evidence.neighbours), np.int64).reshape(-1, 2)
+    )
     # What the pair test says of each is taken for right: it costs the same at any size, and is not measured here.
     alike = np.isin(pairs[:, 0] * len(one.hashes) + pairs[:, 1], planted_keys(one))
     compared = pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "similarity": np.where(alike, 0.95, 0.3)})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from curate.audit.detectors.region_names import describe_region
 from curate.audit.evidence.evidence import Evidence
-from curate.audit.evidence.regions import describe_region
 from curate.images.samples import Scan
 from curate.versions.slices import find_slice
 

@@ -11,15 +11,11 @@ import pandas as pd
 from curate.audit.detectors.off_topic import flag_off_topic
 from curate.audit.evidence.calibration import compute_label_posterior, find_wrong_labels
 from curate.audit.evidence.evidence import Evidence, describe_probs, findings_table
-from curate.audit.evidence.label_model import calibrate, cross_predict, make_folds
+from curate.audit.evidence.label_probs import known_classes
 
 DETECTOR = "label_error-v3"
 WRONG, BOTH, NEITHER = "wrong class", "several classes in view", "none of the classes"
 ACTIONS = {WRONG: "relabel", BOTH: "", NEITHER: "drop"}  # what is suggested; '' leaves it to a person
-# Chosen on the `random_label2` of CIFAR-10N's cats and dogs: a network that is told the fast model's opinion alone only
-# repeats it (average precision 0.644 instead of 0.661), and heard at half its weight it adds most (0.664).
-TRUSTED = 0.5  # weight of the label in what a network is taught
-HEARD = 0.5  # weight of a network's log-probabilities beside the fast model's
 LOOKED_INTO = 200  # issues whose parts are looked at, worst first: about 8 s a hundred on two cores
 # On 40 photos of a cat beside a dog and 40 of one of them with the other's label, these find 80 % and 2 %.
 ALIKE = 0.7  # share of the neighbours of a part that must be of one class
@@ -43,7 +39,7 @@ def find_label_errors(evidence: Evidence) -> pd.DataFrame:
     if probs is None or not len(scored):
         return findings_table(evidence.readable.iloc[:0], "label_error", DETECTOR, score=0.0, is_issue=False)
     # All classes that were learnt, also those that only people's decisions name: they may be what is right.
-    present = _learnt(probs)
+    present = known_classes(probs)
     labels = np.searchsorted(present, evidence.given[scored])
     known = probs[scored][:, present]
     known = known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12)
@@ -80,12 +76,7 @@ def _scored_rows(evidence: Evidence) -> np.ndarray:
     if probs is None:
         return np.zeros(0, dtype=int)
     # The labels as given: what people decided since teaches the model, and answers the finding, but does not hide it.
-    return np.flatnonzero(np.isin(evidence.given, _learnt(probs)) & ~np.isnan(probs[:, 0]))
-
-
-def _learnt(probs: np.ndarray) -> np.ndarray:
-    """Return the numbers of the classes that the model knows."""
-    return np.flatnonzero(np.nansum(probs, axis=0) > 0)
+    return np.flatnonzero(np.isin(evidence.given, known_classes(probs)) & ~np.isnan(probs[:, 0]))
 
 
 def _sentence(evidence: Evidence, row: int, best: int, sure: float, kind: str) -> str:
@@ -149,66 +140,3 @@ def _classes_alike(
     classes = len(evidence.spec.class_names)
     shares = np.stack([np.bincount(row, minlength=classes) for row in around]) / count
     return np.where(shares.max(axis=1) >= ALIKE, shares.argmax(axis=1), -1)
-
-
-def compute_pred_probs(evidence: Evidence) -> np.ndarray | None:
-    """Return out-of-sample probabilities ``(N, K)``, rows summing to 1, NaN where there are none; None for no model.
-
-    Classes with fewer than two near-duplicate groups take no part: nothing of them is left to learn from when their
-    one group is held out. With ``evidence.cross_fit`` the networks it trains are heard beside the fast model: they
-    learn from the labels as that one softens them, and the two are multiplied.
-    """
-    groups = pd.factorize(evidence.groups["group_id"])[0]
-    labels = _learnable(evidence, groups)
-    if labels is None:
-        return None
-    number = pd.Series(groups[labels >= 0]).groupby(labels[labels >= 0]).nunique()
-    count = int(min(evidence.spec.audit.folds, max(2, number.min())))
-    classes = len(evidence.spec.class_names)
-    folds = make_folds(labels, groups, count, evidence.seed)
-    probs = cross_predict(evidence.embeddings, labels, groups, classes, folds)
-    if evidence.cross_fit:
-        probs = _heard_with(evidence, probs, labels)
-    return np.round(probs, 6)
-
-
-def _learnable(evidence: Evidence, groups: np.ndarray) -> np.ndarray | None:
-    """Return the labels without those of classes too small to learn; None where fewer than two classes are left."""
-    labels = evidence.labels.copy()
-    number = pd.Series(groups[labels >= 0]).groupby(labels[labels >= 0]).nunique()
-    small = number[number < 2].index.to_numpy()
-    if len(small):
-        named = ", ".join(evidence.spec.class_names[place] for place in small[:3])
-        evidence.notes.append(f"label_error: {len(small)} classes have fewer than 2 distinct samples ({named}).")
-        labels[np.isin(labels, small)] = -1
-    if len(np.unique(labels[labels >= 0])) < 2:
-        evidence.notes.append(
-            "label_error: not looked for: two classes with 2 distinct labelled samples each are needed."
-        )
-        return None
-    return labels
-
-
-def _heard_with(evidence: Evidence, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the probabilities of the fast model and of networks fine-tuned on labels that it softened, multiplied.
-
-    What a network learns of one sample comes from a model that had seen the label of another, so a trace of a label
-    comes back to it over two models; what it is worth is measured with that trace in it.
-    """
-    assert evidence.cross_fit
-    teaches = np.isin(labels, _learnt(probs)) & ~np.isnan(probs[:, 0])
-    present, given = np.unique(labels[teaches], return_inverse=True)
-    targets = np.full((len(labels), len(present)), np.nan)
-    known = probs[teaches][:, present]
-    said = np.eye(len(present))[given]
-    targets[teaches] = TRUSTED * said + (1 - TRUSTED) * known / known.sum(axis=1, keepdims=True)
-    names = [evidence.spec.class_names[place] for place in present]
-    deep = evidence.cross_fit(evidence.ids, targets, list(evidence.groups["group_id"]), names)
-    places = np.full(len(labels), -1)
-    places[teaches] = given
-    both = calibrate(HEARD * deep + np.log(np.maximum(probs[:, present], 1e-6)), places)
-    heard = probs.copy()
-    rows = ~np.isnan(both[:, 0])
-    heard[rows] = 0.0
-    heard[np.ix_(rows, present)] = both[rows]
-    return heard

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from curate.audit.detectors.near_duplicate import COPY, compare_candidates
+from curate.audit.evidence.copy_groups import COPY
 from curate.audit.evidence.evidence import Evidence, findings_table
+from curate.audit.evidence.groups import compare_candidates
 from curate.storage.tables import SPLITS
 
 DETECTOR = "leakage-v3"
@@ -69,7 +70,7 @@ def _copy_leaks(evidence: Evidence, rows: pd.DataFrame) -> list[tuple]:
     split = dict(zip(rows["sample_id"], rows["given_split"], strict=True))
     path = dict(zip(rows["sample_id"], rows["path"], strict=True))
     ids, leaks = evidence.ids, []
-    for pair in compare_candidates(evidence, pairs).itertuples():
+    for pair in compare_candidates(evidence.readable, pairs, evidence.read_thumbnails, evidence.cache).itertuples():
         sides = sorted((ids[pair.first], ids[pair.second]), key=lambda one: -SPLITS.index(split[one]))
         held, seen = sides
         said = _sentence(path[held], split[held], path[seen], split[seen], pair.kind, pair.similarity)

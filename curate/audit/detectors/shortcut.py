@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from curate.audit.detectors.patches import PLACES, compute_patches, describe_patch, mean_edges, score_patch
+from curate.audit.detectors.properties import Property, tabulate_frames, tabulate_numbers, tabulate_texts
 from curate.audit.evidence.evidence import Evidence
-from curate.audit.evidence.patches import PLACES, compute_patches, describe_patch, mean_edges, score_patch
-from curate.audit.evidence.properties import Property, tabulate_frames, tabulate_numbers, tabulate_texts
 
 DETECTOR = "shortcut-v2"
 FEWEST = 20  # groups of a class; with fewer a rule cannot be counted on pictures it was not made of

@@ -1,4 +1,4 @@
-"""Evidence to the pairs of pictures worth comparing: few for each picture, however many pictures there are.
+"""Samples and their neighbours to the pairs of pictures worth comparing: few for each picture, at any number of them.
 
 They may be generous and depend on what else is there; the verdict on a pair does not.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from curate.audit.evidence.evidence import Evidence
 from curate.vectors.neighbours import find_near_hashes
 
 # Chosen on 300 photos x 14 transforms among 4,800 others. By hash, re-encoded and resized ones are found at 4 bits,
@@ -23,10 +22,9 @@ DATALAB_RADIUS = 0.13  # x the median distance to the nearest neighbour: the rul
 LINKS = 3  # of pictures with one hash, each is compared with the first and so many before it
 
 
-def find_candidates(evidence: Evidence) -> list[tuple[int, int]]:
+def find_candidates(rows: pd.DataFrame, neighbours: tuple[np.ndarray, np.ndarray]) -> list[tuple[int, int]]:
     """Return the pairs of rows worth comparing, each once as (lower, higher), sorted; some three a row at any N."""
-    rows = evidence.readable
-    found = [_same_pixels(rows), _near_hashes(rows), _near_embeddings(*evidence.neighbours)]
+    found = [_same_pixels(rows), _near_hashes(rows), _near_embeddings(*neighbours)]
     pairs = np.unique(np.concatenate(found).reshape(-1, 2), axis=0)
     return [(first, second) for first, second in pairs.tolist() if first != second]
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from curate.audit.evidence.evidence import Evidence
-from curate.log.consensus import CONSENSUS, lay_over
+from curate.log.consensus import CONSENSUS
 from curate.log.votes import by_people
 from curate.storage.tables import empty
 
@@ -37,7 +36,6 @@ ANNOTATORS = {
     "said": "str",
     "times": "int64",
 }
-SHARED_WITH = ("ids", "embeddings", "neighbours", "groups", "pred_probs")  # evidence that no given label changes
 
 
 @dataclass(frozen=True)
@@ -47,26 +45,6 @@ class Consensus:
     samples: pd.DataFrame
     annotators: pd.DataFrame
     note: str = ""
-
-
-def settle_labels(evidence: Evidence) -> Evidence:
-    """Return ``evidence`` with the consensus as given label of the samples with several voters.
-
-    The probabilities are those learnt from the majority labels: the consensus is made of them.
-    """
-    if is_too_large(evidence.votes):
-        evidence.notes.append("label_conflict: too many voters for CROWDLAB; each label is what the majority says.")
-        return evidence
-    wide = tabulate_votes(evidence.votes, evidence.ids, evidence.spec.class_names)
-    if not (wide.notna().sum(axis=1) > 1).any():
-        return evidence
-    consensus = compute_consensus(wide, evidence.ids, evidence.pred_probs, evidence.spec.class_names)
-    if consensus.note:
-        evidence.notes.append(consensus.note)
-    settled = replace(evidence, samples=lay_over(evidence.samples, consensus.samples), consensus=consensus.samples)
-    kept = {name: value for name, value in evidence.__dict__.items() if name in SHARED_WITH}
-    settled.__dict__.update(kept)  # where cached properties lie
-    return settled
 
 
 def is_too_large(votes: pd.DataFrame) -> bool:

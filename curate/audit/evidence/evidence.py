@@ -112,31 +112,57 @@ class Evidence:
 
     @cached_property
     def groups(self) -> pd.DataFrame:
-        """One row a readable sample: ``sample_id, group_id, kind, keeper, similarity``; see ``near_duplicate``."""
-        from curate.audit.detectors.near_duplicate import compute_groups
+        """One row a readable sample: ``sample_id, group_id, kind, keeper, similarity``; see ``evidence.groups``."""
+        from curate.audit.evidence.groups import compute_groups
 
-        return compute_groups(self)
+        return compute_groups(self.readable, self.neighbours, self.read_thumbnails, self.cache)
+
+    @property
+    def group_numbers(self) -> np.ndarray:
+        """Number of the near-duplicate group of each readable sample ``(N,)``."""
+        return pd.factorize(self.groups["group_id"])[0]
 
     @cached_property
     def strangeness(self) -> pd.DataFrame:
-        """One row a readable sample: how far it and its parts are from the classes; see ``off_topic``."""
-        from curate.audit.detectors.off_topic import find_strangers
+        """One row a readable sample: how far it and its parts are from the classes; see ``evidence.strangers``."""
+        from curate.audit.evidence.strangers import find_strangers
 
-        return find_strangers(self)
+        # A flat folder has no classes yet, and still most of its pictures are of one kind: one more class.
+        left_out = np.array([self.stated.get(one) == "" for one in self.ids], dtype=bool)
+        classes, embed_crops = len(self.spec.class_names), self.embed_crops
+        kinds = np.where((self.labels < 0) & ~left_out, classes, self.labels)
+
+        def crops(rows: np.ndarray) -> dict[str, np.ndarray] | None:
+            return embed_crops([self.ids[row] for row in rows]) if embed_crops else None
+
+        return find_strangers(self.embeddings, kinds, self.group_numbers, classes, crops)
 
     @cached_property
     def regions(self) -> np.ndarray:
         """Number of the region of like pictures of each readable sample ``(N,)``, -1 where there are none."""
         from curate.audit.evidence.regions import compute_regions
 
-        return compute_regions(self)
+        return compute_regions(self.embeddings)
 
     @cached_property
     def pred_probs(self) -> np.ndarray | None:
         """Out-of-sample probabilities ``(N, K)``, NaN rows where there are none; None when nothing can be learnt."""
-        from curate.audit.detectors.label_error import compute_pred_probs
+        from curate.audit.evidence.label_probs import compute_pred_probs
 
-        return compute_pred_probs(self)
+        def cross_fit(targets: np.ndarray, names: Sequence[str]) -> np.ndarray:
+            assert self.cross_fit
+            return self.cross_fit(self.ids, targets, list(self.groups["group_id"]), names)
+
+        return compute_pred_probs(
+            self.embeddings,
+            self.labels,
+            self.group_numbers,
+            self.spec.class_names,
+            self.spec.audit.folds,
+            self.seed,
+            self.notes,
+            cross_fit if self.cross_fit else None,
+        )
 
 
 def map_thumbnails(

@@ -26,6 +26,10 @@ def evidence_of(pixels: list[str], hashes: list[int], vectors: np.ndarray) -> Ev
     return Evidence(spec, samples, pd.DataFrame(), embed=lambda _: vectors, read_thumbnails=lambda _: {})
 
 
+def candidates_of(evidence: Evidence) -> list[tuple[int, int]]:
+    return find_candidates(evidence.readable, evidence.neighbours)
+
+
 def are_connected(pairs: list[tuple[int, int]], count: int) -> bool:
     seen, todo = {0}, [0]
     while todo:
@@ -83,7 +87,7 @@ def test_one_picture_many_times_is_a_chain_and_not_all_pairs() -> None:
     count = 300
     vectors = np.ones((count, 4), np.float32) / 2
     same = evidence_of(["same"] * count, [7] * count, vectors)
-    found = find_candidates(same)
+    found = candidates_of(same)
     assert are_connected(found, count)
     assert len(found) <= count * (2 + same.spec.audit.neighbours)
 
@@ -91,18 +95,18 @@ def test_one_picture_many_times_is_a_chain_and_not_all_pairs() -> None:
 def test_one_hash_many_times_is_linked_and_not_all_pairs() -> None:
     count = 300
     alone = np.zeros((count, 4), np.float32)  # no two alike: only hashes speak
-    found = find_candidates(evidence_of([str(place) for place in range(count)], [7] * count, alone))
+    found = candidates_of(evidence_of([str(place) for place in range(count)], [7] * count, alone))
     assert are_connected(found, count)
     assert len(found) <= count * (LINKS + 1)
 
 
 def test_pairs_come_once_sorted_and_none_with_itself() -> None:
     vectors = np.repeat(np.eye(5, dtype=np.float32), 2, axis=0)
-    found = find_candidates(evidence_of(list("aabcdefghi"), random_hashes(10).tolist(), vectors))
+    found = candidates_of(evidence_of(list("aabcdefghi"), random_hashes(10).tolist(), vectors))
     assert found == sorted(set(found)) and all(one < two for one, two in found)
     assert {(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)} <= set(found)
 
 
 def test_none_and_one_have_no_candidates() -> None:
-    assert find_candidates(evidence_of([], [], np.zeros((0, 4), np.float32))) == []
-    assert find_candidates(evidence_of(["a"], [1], np.ones((1, 4), np.float32))) == []
+    assert candidates_of(evidence_of([], [], np.zeros((0, 4), np.float32))) == []
+    assert candidates_of(evidence_of(["a"], [1], np.ones((1, 4), np.float32))) == []

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from curate.audit.audit import audit_dataset, read_notes, stated_labels
+from curate.audit.consensus import settle_labels
 from curate.audit.detectors.label_conflict import find_label_conflicts
-from curate.audit.evidence.crowdlab import MODEL, compute_consensus, settle_labels, tabulate_votes
+from curate.audit.evidence.crowdlab import MODEL, compute_consensus, tabulate_votes
 from curate.audit.evidence.evidence import Evidence
 from curate.decide.by_hand import decide_sample
 from curate.decide.policy import apply_policy

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from curate.audit.detectors.leakage import find_leakage
-from curate.audit.detectors.near_duplicate import COPY, compute_groups, find_near_duplicates
+from curate.audit.detectors.near_duplicate import find_near_duplicates
 from curate.audit.evidence.copies import Picture, compare_pictures
-from curate.audit.evidence.copy_groups import choose_keepers, connect_copies
+from curate.audit.evidence.copy_groups import COPY, choose_keepers, connect_copies
 from curate.audit.evidence.evidence import Evidence
 from curate.images.measure import measure_content
 from curate.spec.model import Images, Source, Spec
@@ -247,7 +247,7 @@ def test_groups_name_the_kind_and_keep_the_largest() -> None:
         "d": ImageOps.mirror(first).resize((240, 180)),
         "e": second,
     }
-    groups = compute_groups(gather(images)).set_index("sample_id")
+    groups = gather(images).groups.set_index("sample_id")
     assert groups["group_id"].str[0].tolist() == ["a", "a", "a", "a", "e"]
     assert groups["kind"].tolist() == ["reencoded", "identical_pixels", "identical_pixels", "mirrored", ""]
     # b and c have the same pixels: the larger file stays.
@@ -280,8 +280,8 @@ def test_more_pictures_change_no_verdict() -> None:
     first = draw_picture(1)
     few = {"a": first, "b": first.resize((200, 150))}
     many = {**few, **{name: draw_picture(seed) for seed, name in enumerate("cdef", 5)}}
-    before = compute_groups(gather(few))
-    after = compute_groups(gather(many)).head(2)
+    before = gather(few).groups
+    after = gather(many).groups.head(2)
     pd.testing.assert_frame_equal(before[["sample_id", "group_id", "kind"]], after[["sample_id", "group_id", "kind"]])
 
 

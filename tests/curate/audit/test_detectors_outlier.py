@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from curate.audit.detectors.label_error import find_label_errors
-from curate.audit.detectors.off_topic import compare_with_cores, find_cores, find_off_topic
+from curate.audit.detectors.off_topic import find_off_topic
 from curate.audit.detectors.outlier import compute_company, find_outliers
 from curate.audit.evidence.evidence import Evidence
 from curate.audit.evidence.ordinary import measure_ordinary
+from curate.audit.evidence.strangers import compare_with_cores, find_cores
 from tests.curate.audit.test_detectors_label import gather
 
 WIDTH = 40

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from curate.audit.detectors.patches import PLACES
 from curate.audit.evidence.evidence import Evidence
-from curate.audit.evidence.patches import PLACES
 
 MOST_VALUES = 200  # of a category; a column with more different ones names samples
 FEWEST_OF_VALUE = 5  # samples; rarer values are not looked at
