@@ -74,7 +74,7 @@ class Clock:
 def _curate(
     dataset: DatasetFolder, spec: Spec, workers: int | None, clock: Clock, tell: Callable[[str], None]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    from curate.commands.curation import accounting
+    from curate.images.samples import accounting
     from curate.images.scan import scan_dataset
 
     with clock("scan"):
@@ -82,7 +82,7 @@ def _curate(
     tell(accounting(counts))
     with clock("audit"):
         from curate.audit.audit import audit_dataset, read_notes
-        from curate.commands.arguments import deep_evidence
+        from train.cross_fit import deep_evidence
 
         table = audit_dataset(dataset, spec, deep_evidence(dataset, spec))
     for note in read_notes(dataset):
@@ -95,8 +95,7 @@ def _curate(
 def _forecast(dataset: DatasetFolder, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """Tell how many of the label errors that the policy left open are expected to be real."""
     from curate.audit.findings import open_findings
-    from curate.audit.ledger import expected_errors
-    from curate.commands.curation import yield_sentence
+    from curate.audit.ledger import expected_errors, yield_sentence
     from curate.log.decisions import read_decisions
 
     rows = expected_errors(open_findings(dataset), read_decisions(dataset.decisions)).to_dict("records")

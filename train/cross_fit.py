@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from curate.audit.evidence.evidence import CrossFit
+from curate.spec.model import Spec
 from curate.storage.cache import ContentCache
 from curate.storage.engine import batched
 from curate.storage.files import read_json, write_atomic, write_json
@@ -191,3 +193,12 @@ def _judge(folder: Path, tail: Tail, sample_ids: list[str], seen: torch.Tensor, 
 
 def _digest(*values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+
+def deep_evidence(dataset: DatasetFolder, spec: Spec) -> CrossFit | None:
+    """Return what trains networks for the audit where the spec asks for it; None where it does not."""
+    if spec.audit.label_errors != "deep":
+        return None
+    from functools import partial
+
+    return partial(cross_fit, dataset)

@@ -34,7 +34,8 @@ from curate.audit.findings import read_findings, with_conflicts
 from curate.audit.patterns import KINDS, find_patterns, write_patterns
 from curate.images.samples import Scan, read_voted
 from curate.log.consensus import write_consensus
-from curate.log.decisions import UNTAUGHT, Decision, read_decisions
+from curate.log.decision import UNTAUGHT, Decision
+from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem, read_json, write_json

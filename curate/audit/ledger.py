@@ -13,7 +13,7 @@ import pandas as pd
 
 from curate.audit.reliability import Reliability, fit_reliability, forecast_right, jeffreys_interval
 from curate.log.conflicts import CONFLICT
-from curate.log.decisions import UNTAUGHT, Decision
+from curate.log.decision import UNTAUGHT, Decision
 from curate.storage.tables import empty, shaped
 
 TOPS = (50, 100, 200)
@@ -228,3 +228,13 @@ def _reliability(findings: pd.DataFrame, answers: pd.DataFrame, issue: str) -> R
     if len(findings):
         mine = mine[mine["detector"].isin(["", str(findings["detector"].iloc[0])])]
     return fit_reliability(mine["score"].to_numpy(dtype=float), mine["is_right"].to_numpy(dtype=bool))
+
+
+def yield_sentence(rows: list[dict]) -> str:  # type: ignore[type-arg]
+    """Return how many of the worst open label errors are expected to be real, for a person.
+
+    >>> yield_sentence([{"findings": 50, "expected": 46.7}, {"findings": 72, "expected": 61.2}])
+    'Label errors to review: 47 of the worst 50, 61 of the worst 72 are expected to be real.'
+    """
+    parts = ", ".join(f"{round(row['expected']):,} of the worst {row['findings']:,}" for row in rows)
+    return f"Label errors to review: {parts} {'is' if parts.startswith('1 ') else 'are'} expected to be real."

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder, open_dataset
-
-if TYPE_CHECKING:
-    from curate.audit.evidence.evidence import CrossFit
-    from curate.spec.model import Spec
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of dataset.yaml.", show_default="here")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -71,14 +67,3 @@ def _open_here(expected: str, words: list[str]) -> DatasetFolder:
             "Name the folder of the dataset."
         )
     return open_dataset(".")
-
-
-def deep_evidence(dataset: DatasetFolder, spec: Spec) -> CrossFit | None:
-    """Return what trains networks for the audit where the spec asks for it; None where it does not."""
-    if spec.audit.label_errors != "deep":
-        return None
-    from functools import partial
-
-    from train.cross_fit import cross_fit
-
-    return partial(cross_fit, dataset)

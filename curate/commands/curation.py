@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe, deep_evidence
+from curate.commands.arguments import Dataset, Json, Workers, dataset_first, dataset_maybe
 from curate.commands.show import counted, print_entries, print_json, print_table, say, warn
 from curate.storage.files import Problem
 from curate.storage.folder import open_dataset, working_on
@@ -24,6 +24,7 @@ def scan(
     json: Json = False,
 ) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
+    from curate.images.samples import accounting
     from curate.images.scan import scan_dataset
     from curate.spec.reading import read_spec
 
@@ -40,17 +41,6 @@ def scan(
         print_table(left_out[["status", "path", "reason"]].head(20).to_dict("records"), "Left out (the first 20)")
 
 
-def accounting(counts: dict[str, int]) -> str:
-    """Return the sentence that accounts for every file found.
-
-    >>> accounting({"samples": 3, "locations": 1, "unreadable": 0, "ignored": 1})
-    '3 samples + 1 further copies + 0 unreadable + 1 ignored = 5 files found'
-    """
-    names = {"samples": "samples", "locations": "further copies", "unreadable": "unreadable", "ignored": "ignored"}
-    parts = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
-    return f"{parts} = {sum(counts[key] for key in names):,} files found"
-
-
 def audit(
     dataset: Dataset = Path("."),
     against: Annotated[
@@ -61,11 +51,13 @@ def audit(
     """Look for label errors, copies, leakage, outliers and poor images among the scanned samples."""
     from curate.audit.audit import audit_dataset, read_notes
     from curate.audit.findings import open_findings
-    from curate.audit.ledger import expected_errors
-    from curate.commands.leaks import collect_leaks, leak_sentence, show_shared
+    from curate.audit.ledger import expected_errors, yield_sentence
+    from curate.commands.leaks import show_shared
     from curate.commands.patterns import collect_faults, show_faults
     from curate.log.decisions import read_decisions
     from curate.spec.reading import read_spec
+    from train.cross_fit import deep_evidence
+    from train.leaks import collect_leaks, leak_sentence
 
     folder = open_dataset(dataset)
     if against is not None:
@@ -91,16 +83,6 @@ def audit(
             say(leak_sentence(leak))
         show_faults(folder)
         say(f"Look at them with `curate findings {dataset}` or `curate review {dataset}`.")
-
-
-def yield_sentence(rows: list[dict]) -> str:  # type: ignore[type-arg]
-    """Return how many of the worst open label errors are expected to be real, for a person.
-
-    >>> yield_sentence([{"findings": 50, "expected": 46.7}, {"findings": 72, "expected": 61.2}])
-    'Label errors to review: 47 of the worst 50, 61 of the worst 72 are expected to be real.'
-    """
-    parts = ", ".join(f"{round(row['expected']):,} of the worst {row['findings']:,}" for row in rows)
-    return f"Label errors to review: {parts} {'is' if parts.startswith('1 ') else 'are'} expected to be real."
 
 
 def issue_counts(table, still_open) -> list[dict[str, object]]:  # type: ignore[no-untyped-def]

@@ -5,51 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.audit.leaks import find_leaks
 from curate.commands.show import print_entries, print_json, say, warn
-from curate.storage.files import read_json
-from curate.storage.folder import DatasetFolder, numbered, working_on
+from curate.storage.folder import DatasetFolder, working_on
+from train.leaks import collect_leaks, leak_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def collect_leaks(dataset: DatasetFolder, models: list[str] | None = None) -> list[dict[str, Any]]:
-    """Return a row for each model (all by default) and source of leaks: ``where`` and what ``score_without`` says."""
-    from train.leaks import score_without
-
-    rows = []
-    for model in models if models is not None else numbered(dataset.models, "m"):
-        run = dataset.models / model / "run.json"
-        if not run.is_file() or not (dataset.models / model / "predictions.parquet").is_file():
-            continue
-        version = read_json(run)["version"]
-        if not (dataset.versions / version / "manifest.parquet").is_file():
-            continue
-        for leak in find_leaks(dataset, version):
-            score = score_without(dataset, model, leak.sample_ids)
-            rows += [{"where": leak.where, **score}] if score else []
-    return rows
-
-
-def leak_sentence(row: dict[str, Any]) -> str:
-    """Return what a leak does to a model's score.
-
-    >>> share = {"value": 0.94, "low": 0.9, "high": 0.96}
-    >>> gap = {"value": -0.03, "low": -0.05, "high": -0.01}
-    >>> leak_sentence({"where": "were given to train or val", "model": "m1", "version": "v1", "n": 300, "leaked": 12,
-    ...     "all": share, "without": {**share, "value": 0.91}, "difference": gap})
-    '12 of 300 test images of v1 have copies that were given to train or val: accuracy of m1 0.940 with, 0.910 without them (-3.0 points, 95 % interval -5.0 to -1.0).'
-    """  # noqa: E501
-    head = f"{row['leaked']:,} of {row['n']:,} test images of {row['version']} have copies that {row['where']}"
-    gap = row["difference"]
-    if gap["value"] is None:
-        return f"{head}: no test image is left without them, so nothing measures {row['model']}."
-    interval = "" if gap["low"] is None else f", 95 % interval {100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}"
-    return (
-        f"{head}: accuracy of {row['model']} {row['all']['value']:.3f} with, {row['without']['value']:.3f} without "
-        f"them ({100 * gap['value']:+.1f} points{interval})."
-    )
 
 
 def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:

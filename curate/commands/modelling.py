@@ -57,9 +57,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a model on a split: accuracy with its interval, and precision and recall of each class."""
-    from curate.commands.leaks import collect_leaks, leak_sentence
     from curate.spec.reading import read_spec
     from train.evaluate import evaluate_model
+    from train.leaks import collect_leaks, leak_sentence
 
     folder, (model,) = dataset_first(words, "MODEL")
     metrics = evaluate_model(folder, read_spec(folder), model, version or None, split)

@@ -8,7 +8,8 @@ from curate.audit.findings import open_findings, read_findings
 from curate.decide.finding import decide_finding
 from curate.decide.keepers import find_keepers
 from curate.images.samples import read_scan
-from curate.log.decisions import ACTIONS, Decision, append_decisions, current_user, read_decisions
+from curate.log.decision import ACTIONS, Decision
+from curate.log.decisions import append_decisions, current_user, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem

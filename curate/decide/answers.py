@@ -32,7 +32,8 @@ from curate.log.conflicts import (
     standing_decisions,
     tell_word,
 )
-from curate.log.decisions import Decision, append_composed
+from curate.log.decision import Decision
+from curate.log.decisions import append_composed
 from curate.log.events import utc_time
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 
 
 def decide_finding(row: object, action: str, label: str, before: str, actor: str, tool: str) -> Decision:

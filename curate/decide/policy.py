@@ -14,7 +14,8 @@ from curate.audit.findings import open_findings
 from curate.decide.finding import decide_finding
 from curate.decide.keepers import find_keepers
 from curate.images.samples import Scan, read_scan
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.spec.model import AcceptBelow, Policy, Spec
 from curate.storage.folder import DatasetFolder
 from curate.versions.current import current_rows

@@ -99,3 +99,14 @@ def find_sample(scan: Scan, name: str) -> str:
         found = f"none has it{meant}" if not matches else f"{len(matches)} have it"
         raise Problem(f"Expected a sample id (or 6 or more of its digits) or a path, found {name!r}: {found}.")
     return str(matches.pop())
+
+
+def accounting(counts: dict[str, int]) -> str:
+    """Return the sentence that accounts for every file found.
+
+    >>> accounting({"samples": 3, "locations": 1, "unreadable": 0, "ignored": 1})
+    '3 samples + 1 further copies + 0 unreadable + 1 ignored = 5 files found'
+    """
+    names = {"samples": "samples", "locations": "further copies", "unreadable": "unreadable", "ignored": "ignored"}
+    parts = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
+    return f"{parts} = {sum(counts[key] for key in names):,} files found"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from curate.audit.detectors.unlabelled import DETECTOR
 from curate.images.samples import read_scan
 from curate.label.rows import gather_rows, missing_classes, tell_missing
-from curate.log.decisions import Decision, append_decisions, current_user
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, current_user
 from curate.log.proposals import combine_proposals, read_proposals
 from curate.spec.model import Spec
 from curate.storage.files import Problem

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from curate.images.samples import Scan, read_scan
-from curate.log.decisions import UNTAUGHT, read_decisions
+from curate.log.decision import UNTAUGHT
+from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.folder import DatasetFolder

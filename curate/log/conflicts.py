@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
+from curate.log.decision import Decision
 from curate.log.rings import find_rings
 from curate.storage.tables import FINDINGS, empty, shaped
-
-if TYPE_CHECKING:  # the log is read by these rules, so its module imports this one
-    from curate.log.decisions import Decision
 
 CONFLICT = "decision_conflict"
 DETECTOR = "decisions.jsonl"

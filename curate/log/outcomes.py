@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 
 
 def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:

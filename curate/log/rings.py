@@ -7,10 +7,8 @@ on different samples, so that neither contests the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the log is read by these rules, so its module imports this one
-    from curate.log.decisions import Decision
+from curate.log.decision import Decision
 
 
 def find_rings(decisions: Iterable[Decision]) -> list[tuple[Decision, Decision]]:

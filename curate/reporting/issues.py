@@ -12,7 +12,7 @@ from curate.audit.ledger import expected_errors
 from curate.audit.patterns import read_members, read_patterns
 from curate.images.samples import Scan
 from curate.log.conflicts import CONFLICT, LABEL_ISSUES, states_label
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 from curate.log.outcomes import fold_decisions
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet

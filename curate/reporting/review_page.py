@@ -20,7 +20,8 @@ from curate.audit.reliability import fit_reliability, predict_right
 from curate.decide.keepers import find_keepers
 from curate.images.samples import Scan, read_scan
 from curate.log.conflicts import CONFLICT
-from curate.log.decisions import Decision, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.reporting.issues import ORDER
 from curate.reporting.report import compact_thumbnails

@@ -14,15 +14,16 @@ from importlib import metadata
 from typing import Any
 
 import curate
-from curate.commands.leaks import collect_leaks, leak_sentence
 from curate.images.samples import Scan, read_scan
-from curate.log.decisions import Decision, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import read_decisions
 from curate.reporting.issues import collect_issues, collect_patterns
 from curate.spec.model import Spec
 from curate.storage.files import read_json
 from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import SPLITS
 from curate.versions.read import current_version, read_manifest, read_version
+from train.leaks import collect_leaks, leak_sentence
 
 FLIPS = 12  # pictures a kind
 LATEST = 12  # decisions

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from curate.images.samples import read_sources
-from curate.log.decisions import Decision, current_user, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import current_user, read_decisions
 from curate.review.answers.desk import TOOL
 from curate.review.answers.sitting import END, REVIEWER
 from curate.review.mirror.pull import Notify, pull_review, tell

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 from curate.review.answers.sitting import Sitting
 from curate.review.mirror.pull import Notify
 from curate.storage.folder import DatasetFolder

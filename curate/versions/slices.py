@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from curate.images.samples import Scan
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Range, Slice, Spec
 from curate.storage.files import Problem

@@ -15,7 +15,8 @@ from curate.audit.findings import open_findings
 from curate.images.samples import Scan
 from curate.images.scan import scan_dataset
 from curate.images.thumbnails import thumbnail_cache
-from curate.log.decisions import Decision, append_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions
 from curate.reporting.report import SIDE, collect_story, compact_thumbnails, write_report
 from curate.spec.model import Spec
 from curate.storage.files import read_json, write_json

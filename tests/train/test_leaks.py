@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from curate.commands.leaks import collect_leaks, leak_sentence
 from curate.storage.tables import write_table
 from tests.conftest import curate
 from tests.train.conftest import Trained
-from train.leaks import compare_without, score_without
+from train.leaks import collect_leaks, compare_without, leak_sentence, score_without
 from train.models import read_predictions
 
 

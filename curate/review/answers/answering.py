@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from curate.log.conflicts import count_seen, said_decisions, weigh_sample
-from curate.log.decisions import Decision, append_composed, current_user
+from curate.log.decision import Decision
+from curate.log.decisions import append_composed, current_user
 from curate.review.answers.desk import ANSWERS, TOOL, Answer, Desk, State
 from curate.review.answers.found import Evidence, read_evidence
 from curate.storage.files import Problem

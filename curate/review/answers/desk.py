@@ -19,7 +19,7 @@ from curate.log.conflicts import (
     tell_word,
     weigh_sample,
 )
-from curate.log.decisions import ACTIONS, Action, Decision
+from curate.log.decision import ACTIONS, Action, Decision
 from curate.log.outcomes import Folded, fold_sample
 from curate.log.rings import find_rings, merge_in_force
 from curate.review.answers.found import COPIES, Evidence

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,29 @@ import pandas as pd
 from curate.audit.ledger import expected_errors
 from curate.images.thumbnails import read_thumbnails
 from curate.log.conflicts import standing_decisions
-from curate.log.decisions import ACTIONS, Decision
+from curate.log.decision import ACTIONS, Decision
 from curate.log.outcomes import fold_sample
+from curate.review.answers.answering import Answering
 from curate.review.mirror.points import has_vectors
 from curate.storage.files import Problem
+from curate.storage.folder import DatasetFolder
 from curate.vectors.embed import compute_embeddings
-
-if TYPE_CHECKING:
-    from curate.review.answers.sitting import Sitting
 
 SHOWN = 6  # pictures beside the sample
 MOST = 60_000  # samples whose vectors are held in memory: 300 MB of EfficientNet-Lite0
+
+
+class Reviewed(Protocol):
+    """The dataset under review, as far as a page needs it; see ``sitting.Sitting``."""
+
+    dataset: DatasetFolder
+    answering: Answering
+    gallery: Gallery
+
+    @property
+    def events(self) -> list[Decision]: ...
+
+    def find_waiting(self) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Gallery:
         self._of: object = None
         self._reading = threading.Lock()
 
-    def warm_up(self, sitting: Sitting) -> None:
+    def warm_up(self, sitting: Reviewed) -> None:
         """Read the vectors, unless they are those of the sitting's evidence already."""
         with self._reading:
             evidence = sitting.answering.evidence
@@ -72,7 +84,7 @@ class Gallery:
                 self._ids, self._vectors = _read_vectors(sitting)
                 self._of = evidence
 
-    def nearest(self, sitting: Sitting, sample_id: str, count: int) -> list[tuple[str, float]]:
+    def nearest(self, sitting: Reviewed, sample_id: str, count: int) -> list[tuple[str, float]]:
         """Return the samples most like one, nearest first, with the cosine of their vectors; [] without vectors."""
         self.warm_up(sitting)
         if self._vectors is None or sample_id not in self._ids:
@@ -85,7 +97,7 @@ class Gallery:
         return [(self._ids[place], float(likeness[place])) for place in order if place != here]
 
 
-def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
+def find_page(sitting: Reviewed, sample_id: str, chosen: int) -> Page:
     """Return what the panel shows of a sample ('' for none); ``chosen`` is how many an answer would be for."""
     evidence = sitting.answering.evidence
     events = sitting.events
@@ -121,7 +133,7 @@ def find_page(sitting: Sitting, sample_id: str, chosen: int) -> Page:
     )
 
 
-def tell_progress(sitting: Sitting) -> str:
+def tell_progress(sitting: Reviewed) -> str:
     """Return how much of the label errors is answered and may be real among the rest, and what else waits."""
     evidence = sitting.answering.evidence
     if not evidence.audited:
@@ -141,7 +153,7 @@ def tell_progress(sitting: Sitting) -> str:
     return " ".join(told) or "Nothing was found."
 
 
-def _read_vectors(sitting: Sitting) -> tuple[list[str], np.ndarray | None]:
+def _read_vectors(sitting: Reviewed) -> tuple[list[str], np.ndarray | None]:
     samples = sitting.answering.evidence.samples
     ids = sorted(samples.loc[samples["reason"] == "", "sample_id"])
     spec = sitting.answering.evidence.spec
@@ -150,7 +162,7 @@ def _read_vectors(sitting: Sitting) -> tuple[list[str], np.ndarray | None]:
     return ids, compute_embeddings(sitting.dataset, spec, ids)
 
 
-def _likenesses(sitting: Sitting, sample_id: str, decisions: Sequence[Decision]) -> tuple[str, list[Likeness]]:
+def _likenesses(sitting: Reviewed, sample_id: str, decisions: Sequence[Decision]) -> tuple[str, list[Likeness]]:
     """Return the copies of the sample if it has any, else its nearest neighbours, with their labels as they are now."""
     evidence = sitting.answering.evidence
     copies = evidence.members.get(evidence.group_of.get(sample_id, ""), [])
@@ -172,7 +184,7 @@ def _likenesses(sitting: Sitting, sample_id: str, decisions: Sequence[Decision])
     ]
 
 
-def _caption(sitting: Sitting, sample_id: str, shown: str, likeness: float, folded: Any) -> str:
+def _caption(sitting: Reviewed, sample_id: str, shown: str, likeness: float, folded: Any) -> str:
     evidence = sitting.answering.evidence
     given = evidence.given[sample_id]
     label = folded.label or given or "no label"
@@ -186,7 +198,7 @@ def _caption(sitting: Sitting, sample_id: str, shown: str, likeness: float, fold
     return ", ".join(filter(None, [*parts, "best" if keeper else "", "left out" if folded.dropped else ""]))
 
 
-def _pictures(sitting: Sitting, sample_ids: list[str]) -> dict[str, str]:
+def _pictures(sitting: Reviewed, sample_ids: list[str]) -> dict[str, str]:
     """Return a data URI a sample; none where the cache of thumbnails was deleted."""
     try:
         found = read_thumbnails(sitting.dataset, sample_ids)

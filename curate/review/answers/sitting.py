@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from curate.log.decisions import Decision, current_user, read_log
+from curate.log.decision import Decision
+from curate.log.decisions import current_user, read_log
 from curate.review.answers.answering import Answered, Answering, stamp_of_file
 from curate.review.answers.desk import Answer, Desk, State
 from curate.review.answers.gallery import Gallery, Page, find_page

@@ -14,7 +14,8 @@ import pandas as pd
 from curate.audit.findings import open_findings, read_findings
 from curate.decide.keepers import find_keepers
 from curate.images.samples import Scan, read_scan
-from curate.log.decisions import Decision, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec

@@ -22,7 +22,8 @@ from curate.images.samples import read_scan
 from curate.images.scan import scan_dataset
 from curate.label.annotators import advise, tabulate_annotators
 from curate.log.consensus import CONSENSUS, overlay_consensus, read_consensus, votes_digest, write_consensus
-from curate.log.decisions import Decision, append_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions
 from curate.spec.model import Spec, Train
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES, empty, shaped

@@ -12,7 +12,8 @@ from curate.audit.ledger import expected_errors, judge_decisions, tabulate_detec
 from curate.audit.reliability import fit_reliability, forecast_right, jeffreys_interval, predict_right
 from curate.decide.acceptance import accept_findings
 from curate.decide.by_hand import decide_sample
-from curate.log.decisions import Decision, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import read_decisions
 from curate.review.mirror.pull import Edit, _decide
 from curate.storage.tables import FINDINGS, shaped
 from tests.conftest import curate, write_findings

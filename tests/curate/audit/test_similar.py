@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from curate.audit.similar import SIMILAR, find_similar
 from curate.images.samples import Scan
-from curate.log.decisions import Decision, append_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder

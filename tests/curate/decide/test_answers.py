@@ -11,7 +11,8 @@ from curate.audit.findings import open_findings
 from curate.audit.ledger import judge_decisions
 from curate.decide.answers import LARGEST, Answer, apply_answers, read_answers
 from curate.decide.by_hand import decide_sample
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.storage.files import Problem
 from curate.versions.build import build_version

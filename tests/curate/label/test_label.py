@@ -22,7 +22,8 @@ from curate.label.accept import accept_proposals
 from curate.label.pick import pick_next
 from curate.label.propose import propose_labels
 from curate.label.rows import unlabelled_samples
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.log.proposals import read_proposals
 from curate.log.votes import Vote, append_votes
 from curate.review.mirror.rows import collect_rows

@@ -23,7 +23,8 @@ from curate.decide.policy import apply_policy
 from curate.images.init import init_dataset
 from curate.images.samples import Scan, read_scan
 from curate.log.conflicts import CONFLICT, count_seen, find_conflicts, is_same_outcome, standing_decisions, weigh_sample
-from curate.log.decisions import Decision, append_decisions, decisions_digest, read_decisions, read_log
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, decisions_digest, read_decisions, read_log
 from curate.log.outcomes import fold_decisions, fold_sample
 from curate.reporting.issues import collect_issues
 from curate.reporting.review_page import collect_cards

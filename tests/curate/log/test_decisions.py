@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from curate.log.decisions import Decision, append_decisions, decisions_digest, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, decisions_digest, read_decisions
 from curate.log.outcomes import decided_pairs, fold_decisions
 from curate.storage.files import Problem
 

@@ -10,7 +10,8 @@ import pytest
 from curate.audit.findings import open_findings, read_findings
 from curate.audit.ledger import judge_decisions
 from curate.images.samples import Scan
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.review.answers.answering import Answered, Answering, answer_samples, last_answer, tell_refused
 from curate.review.mirror.rows import waiting_findings

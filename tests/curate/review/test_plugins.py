@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from curate.images.samples import Scan
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.review.answers.gallery import find_page
 from curate.review.answers.sitting import sitting_of
 from curate.review.mirror.layout import save_open_view

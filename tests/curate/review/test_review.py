@@ -14,7 +14,8 @@ import pytest
 
 from curate.images.samples import Scan
 from curate.images.scan import scan_dataset
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.review.app import open_app
 from curate.review.mirror.pull import pull_review
 from curate.review.mirror.push import push_review

@@ -11,7 +11,8 @@ import pytest
 
 from curate.images.samples import Scan
 from curate.images.scan import scan_dataset
-from curate.log.decisions import Decision, append_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions
 from curate.review.mirror.bulk import write_rows
 from curate.review.mirror.colours import CLASSES, class_colours
 from curate.review.mirror.evaluations import find_exam

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from curate.images.samples import Scan
-from curate.log.decisions import Decision, append_decisions, read_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions, read_decisions
 from curate.review.mirror.pull import pull_review
 from curate.review.mirror.push import push_review
 from curate.review.mirror.snapshot import INFO

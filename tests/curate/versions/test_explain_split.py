@@ -6,7 +6,8 @@ import pytest
 from curate.commands.split import print_reasons
 from curate.decide.by_hand import decide_sample
 from curate.images.scan import scan_dataset
-from curate.log.decisions import Decision, append_decisions
+from curate.log.decision import Decision
+from curate.log.decisions import append_decisions
 from curate.spec.digest import spec_digest
 from curate.spec.model import Split
 from curate.spec.reading import read_spec

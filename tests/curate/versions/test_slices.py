@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from curate.images.samples import Scan
-from curate.log.decisions import Decision
+from curate.log.decision import Decision
 from curate.spec.model import Range, Slice, Source, Spec
 from curate.storage.files import Problem
 from curate.storage.tables import LOCATIONS, SAMPLES, VOTES, empty, shaped
