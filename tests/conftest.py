@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageDraw
 
-# Two torch jobs that spin on two cores slow each other many times over; the tests' networks are tiny.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Two workers on two cores: jobs of two threads each would spin on each other's; the tests' networks are tiny.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from curate.images.init import Start, init_dataset
 from curate.images.samples import Scan
@@ -30,6 +31,10 @@ from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import FINDINGS, shaped, write_table
 
 ROOT = Path(__file__).parent.parent
+
+# No test may depend on how fast a machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:

@@ -27,7 +27,7 @@ def crowds(each: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.n
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), labels
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 12)), min_size=1, max_size=60), st.integers(2, 5))
 def test_groups_stay_together_and_unlabelled_rows_have_no_fold(rows: list[tuple[int, int]], count: int) -> None:
     labels, groups = np.array(rows).T

@@ -265,7 +265,7 @@ def test_a_file_that_is_none(tmp_path, asked):
         read_answers(huge)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.sampled_from([*Answer.model_fields, "x"]), st.none() | st.text() | st.floats() | st.integers())
 )

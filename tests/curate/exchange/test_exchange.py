@@ -454,7 +454,7 @@ stated = st.lists(
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "labelstudio"])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=stated)
 def test_a_round_trip_loses_nothing(scanned, form, rows):
     dataset, spec, scan = scanned

@@ -290,7 +290,7 @@ STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(steps=st.lists(STEP, max_size=7), order=st.randoms(use_true_random=False))
 def test_any_order_of_the_lines_gives_the_same(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str, str]], order: object

@@ -221,7 +221,7 @@ def check_stability(table: pd.DataFrame, before: pd.Series, result: Assignment, 
         assert all(group[one] in of_exam for one, where in result.split.items() if where == "test")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(STEP, min_size=1, max_size=5), st.integers(0, 50), st.booleans(), st.randoms(use_true_random=False))
 def test_growth_moves_nothing_old_and_never_splits_a_group(steps, seed, locked, random):
     """Samples come in any order and number of builds, as copies that join groups, labelled or not, given or not."""
@@ -244,7 +244,7 @@ def test_growth_moves_nothing_old_and_never_splits_a_group(steps, seed, locked, 
         before = result.split
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 6)), min_size=1, max_size=40),
     st.integers(0, 20),
