@@ -1,4 +1,4 @@
-"""Findings to decisions: by the spec's policy, by accepting an issue's suggestions, or one sample by hand.
+"""Findings to decisions by the spec's policy.
 
 A policy never decides twice, never overrides a person, and never changes a label in the test split: labels that a model
 suggested and a policy accepted would let the model write its own exam.

@@ -26,6 +26,7 @@ FLUSH = 16  # batches a shard: what a kill can cost is 512 images
 
 
 def measures_cache(dataset: DatasetFolder) -> ContentCache:
+    """Return the cache of what was measured of each content, keyed by sample_id: columns ``tables.MEASURES``."""
     return ContentCache(dataset.cache, "measures-v4")
 
 
@@ -147,4 +148,5 @@ def _keep(
 
 
 def shown_path(dataset: DatasetFolder, file: Path) -> str:
+    """Return ``file`` as tables name it: seen from the dataset folder where it lies in it, else whole."""
     return printed(file.relative_to(dataset.path).as_posix() if file.is_relative_to(dataset.path) else str(file))

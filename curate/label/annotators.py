@@ -22,7 +22,7 @@ def tabulate_annotators(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
 
     Returns
     -------
-    The columns of ``detectors.consensus.ANNOTATORS``. What the last audit learnt of the pictures weighs in; without it
+    The columns of ``crowdlab.ANNOTATORS``. What the last audit learnt of the pictures weighs in; without it
     a person is measured by the majority alone, and there is no row of the model.
 
     Raises

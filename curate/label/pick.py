@@ -8,10 +8,10 @@ import pandas as pd
 from curate.audit.findings import open_findings
 from curate.images.samples import read_scan
 from curate.label.propose import Proposals, refresh_findings
-from curate.label.rows import number_labels
 from curate.log.proposals import write_picks
 from curate.spec.model import Spec
 from curate.storage.folder import DatasetFolder
+from curate.versions.labels import number_labels
 
 JUNK = ("outlier", "off_topic", "low_information", "dark", "light", "blurry", "unreadable")
 
@@ -19,7 +19,7 @@ JUNK = ("outlier", "off_topic", "low_information", "dark", "light", "blurry", "u
 def pick_next(dataset: DatasetFolder, spec: Spec, proposals: Proposals, count: int) -> tuple[pd.DataFrame, int]:
     """Return ``count`` samples to label next, in order, as ``proposals.PICKS``, and how many poor images were left out.
 
-    They are informative and unlike each other (see ``detectors.next_labels``), no near copies of each other or of what
+    They are informative and unlike each other (see ``label.next_labels``), no near copies of each other or of what
     is labelled, and without an open finding that makes them poor examples. The test split's share of them is drawn at
     random from it, so that the test set does not become one of hard cases. Also left in ``.curate/`` and put first
     among the findings of `unlabelled`, so that ``curate review`` shows them first.
@@ -36,7 +36,7 @@ def pick_next(dataset: DatasetFolder, spec: Spec, proposals: Proposals, count: i
     ]  # by sample_id, which is a hash: at random
     chosen, why = pick_rows(
         proposals.features,
-        number_labels(rows, spec),
+        number_labels(rows["label"], spec.class_names),
         np.flatnonzero(asked & ~is_test),
         list(proposals.probs.values()),
         len(spec.classes),

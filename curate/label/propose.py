@@ -1,4 +1,4 @@
-"""Samples without a label to proposals, to what to label next, and to a person's decisions.
+"""Samples without a label to proposals.
 
 Proposals are votes of machines: kept apart, shown as findings of the issue `unlabelled`, never taken for truth. They
 are learnt from the given labels and from what people decided one by one; not from what a policy changed, nor from
@@ -17,11 +17,12 @@ from curate.audit.audit import gather_evidence
 from curate.audit.detectors.unlabelled import find_unlabelled
 from curate.audit.findings import read_scored
 from curate.images.samples import Scan, read_scan
-from curate.label.rows import gather_rows, missing_classes, number_labels, tell_missing
+from curate.label.rows import gather_rows, missing_classes, tell_missing
 from curate.log.proposals import combine_proposals, write_proposals
 from curate.spec.model import Spec
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import FINDINGS, VOTES, shaped, write_table
+from curate.versions.labels import number_labels
 from curate.versions.slices import find_slice
 
 BELIEVED, SEEN = 0.9, 10  # a rule counts as right in 9 of 10 before the labelled samples of its slice are counted
@@ -100,7 +101,7 @@ def refresh_findings(dataset: DatasetFolder, spec: Spec, scan: Scan) -> None:
 def _prototype_probs(rows: pd.DataFrame, embeddings: np.ndarray, spec: Spec) -> tuple[dict[str, np.ndarray], list[str]]:
     from curate.label.prototypes import compute_class_probs
 
-    labels = number_labels(rows, spec)
+    labels = number_labels(rows["label"], spec.class_names)
     missing = missing_classes(rows, spec)
     notes = [tell_missing(missing, spec)] if missing else []
     if len(np.unique(labels[labels >= 0])) < 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from curate.images.samples import Scan, read_scan
@@ -23,6 +22,7 @@ def unlabelled_samples(dataset: DatasetFolder, spec: Spec) -> list[str]:
 
 
 def gather_rows(dataset: DatasetFolder, spec: Spec, scan: Scan) -> pd.DataFrame:
+    """Return a row for each sample that is labelled or lacks a label; see ``propose.Proposals`` for the columns."""
     decisions = read_decisions(dataset.decisions)
     now = resolve_labels(scan, fold_decisions(decisions), spec)
     by_people = resolve_labels(scan, fold_decisions([one for one in decisions if one.tool not in UNTAUGHT]), spec)
@@ -37,11 +37,6 @@ def gather_rows(dataset: DatasetFolder, spec: Spec, scan: Scan) -> pd.DataFrame:
     return now.loc[wanted, columns].sort_values("sample_id", ignore_index=True)
 
 
-def number_labels(rows: pd.DataFrame, spec: Spec) -> np.ndarray:
-    number = {name: place for place, name in enumerate(spec.class_names)}
-    return np.array([number.get(label, -1) for label in rows["label"]], dtype=np.int64)
-
-
 def missing_classes(rows: pd.DataFrame, spec: Spec) -> list[str]:
     """Return the classes that no label can be learnt of, in the order of the spec."""
     known = set(rows["label"])
@@ -49,6 +44,7 @@ def missing_classes(rows: pd.DataFrame, spec: Spec) -> list[str]:
 
 
 def tell_missing(missing: list[str], spec: Spec) -> str:
+    """Return the sentence that says which classes have no label yet, and what to do."""
     have = len(spec.classes) - len(missing)
     named = ", ".join(f"`{name}`" for name in missing[:5]) + (" ..." if len(missing) > 5 else "")
     effect = "Nothing can be learnt yet" if have < 2 else "No sample can be proposed as one of the others"

@@ -7,12 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Action = Literal["keep", "relabel", "drop", "merge", "undrop", "undo"]
-
-
 # What can be said of a sample; `undo` is said of a decision.
 ACTIONS: tuple[str, ...] = ("keep", "relabel", "drop", "merge", "undrop")
-
-
 # Tools whose decisions take a machine's word in bulk: a person answers for them, but nothing is learnt from them.
 UNTAUGHT = ("policy", "label", "accept")
 

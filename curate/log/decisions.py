@@ -1,4 +1,4 @@
-"""The append-only log of what people and policies decided, and what it amounts to for each sample.
+"""The append-only log of what people and policies decided: read, and added to.
 
 ``decisions.jsonl`` holds one JSON object a line. Nothing is ever rewritten: `undrop` or a later `relabel` takes a
 decision back, and the log still says who thought what, when and why.

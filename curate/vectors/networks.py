@@ -79,5 +79,6 @@ def _device() -> str:
 
 
 def normalise(vectors: np.ndarray) -> np.ndarray:
+    """Return ``vectors`` as float32, each of length 1 along the last axis."""
     vectors = vectors.astype(np.float32)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

@@ -42,6 +42,7 @@ def hash_split(key: str, recipe: Split) -> str:
 
 
 def fall(place: float, recipe: Split) -> str:
+    """Return the split at ``place`` in [0, 1): test first, then val, then train."""
     return "test" if place < recipe.test else "val" if place < recipe.test + recipe.val else "train"
 
 
@@ -52,6 +53,7 @@ def position(key: str, seed: int) -> float:
 
 
 def column_or(samples: pd.DataFrame, name: str, otherwise: str = "") -> list[str]:
+    """Return a column as a list; ``otherwise`` for each row where the table has no such column."""
     return samples[name].tolist() if name in samples else [otherwise] * len(samples)
 
 
@@ -73,5 +75,6 @@ def claim_places(samples: pd.DataFrame, recipe: Split, history: History) -> dict
 
 
 def strictest(members: list[str], claims: Mapping[str, Claim]) -> Claim | None:
+    """Return the claim of ``members`` that is furthest from training: test before val before train; None without."""
     made = [claims[one] for one in members if one in claims]
     return min(made, key=lambda claim: STRICTEST.index(claim.split)) if len(made) > 1 else made[0] if made else None

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from curate.images.samples import Scan
 from curate.log.votes import by_people
 from curate.spec.model import Spec
 from curate.storage.files import Problem
+
+
+def number_labels(labels: Iterable[str], classes: Sequence[str]) -> np.ndarray:
+    """Return the class number of each label ``(N,)``; -1 for what is no class.
+
+    >>> number_labels(["dog", "", "cat"], ["cat", "dog"]).tolist()
+    [1, -1, 0]
+    """
+    number = {name: place for place, name in enumerate(classes)}
+    return np.array([number.get(label, -1) for label in labels], dtype=np.int64)
 
 
 def resolve_labels(scan: Scan, decided: pd.DataFrame, spec: Spec) -> pd.DataFrame:

@@ -122,7 +122,7 @@ def find_several(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
     if crops is None:
         return np.zeros(len(rows), dtype=bool)
     labelled = np.flatnonzero(evidence.labels >= 0)
-    groups = pd.factorize(evidence.groups["group_id"])[0]
+    groups = evidence.group_numbers
     seen = {name: _classes_alike(evidence, vectors, labelled, groups, rows) for name, vectors in crops.items()}
     pairs = [(seen[one], seen[other]) for one, other in APART]
     return np.any([(one >= 0) & (other >= 0) & (one != other) for one, other in pairs], axis=0)

@@ -1,20 +1,13 @@
-"""Groups of copies: candidates from hashes and embeddings, each confirmed by a test of the two pictures alone.
-
-Candidates may be generous and depend on what else is there; the verdict does not: adding images never turns two copies
-into strangers or two look-alikes into copies.
-"""
+"""Near copies: the members of the groups that the pair test found, and which member of each to keep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from curate.audit.evidence.evidence import Evidence, findings_table
-
-if TYPE_CHECKING:
-    pass
 
 DETECTOR = "near_duplicate-v3"
 

@@ -1,9 +1,6 @@
 """Pictures that show none of the classes: neither they nor any part of them resembles the ordinary pictures of one.
 
-Near neighbours alone do not tell: twenty pictures of one car are each other's company. So each class is seen as its
-core, without the least typical of its members, and a picture is compared with a twentieth of that core at a time. How
-far is far comes from the class itself, in the spread of its own members' distances: a unit that holds for any embedding
-and any number of images.
+How far a picture is from each class is measured in ``evidence.strangers``; here that becomes a score and a flag.
 """
 
 from __future__ import annotations

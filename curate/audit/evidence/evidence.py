@@ -5,7 +5,7 @@ Rows of ``readable`` are the N samples that have a picture; every array here has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -20,6 +20,7 @@ from curate.storage.cache import ContentCache
 from curate.storage.engine import available_processors, batched
 from curate.storage.progress import track
 from curate.storage.tables import FINDINGS, LOCATIONS, empty, shaped
+from curate.versions.labels import number_labels
 
 THUMBNAILS = 1_000  # read at once, some 40 MB
 # Sample ids, targets (N, K), near-duplicate groups and classes to out-of-sample log-probabilities (N, K).
@@ -82,7 +83,7 @@ class Evidence:
     @cached_property
     def given(self) -> np.ndarray:
         """Class number of each label as given, whatever people decided since, ``(N,)``; -1 for none."""
-        return self._numbers(self.readable["given_label"])
+        return number_labels(self.readable["given_label"], self.spec.class_names)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -92,11 +93,7 @@ class Evidence:
         the policy are not in it: they follow from the audit, and must not lead it on.
         """
         pairs = zip(self.ids, self.readable["given_label"], strict=True)
-        return self._numbers([self.stated.get(sample_id, label) for sample_id, label in pairs])
-
-    def _numbers(self, labels: Iterable[str]) -> np.ndarray:
-        number = {name: place for place, name in enumerate(self.spec.class_names)}
-        return np.array([number.get(label, -1) for label in labels], dtype=np.int64)
+        return number_labels([self.stated.get(one, label) for one, label in pairs], self.spec.class_names)
 
     @cached_property
     def embeddings(self) -> np.ndarray:
@@ -117,7 +114,7 @@ class Evidence:
 
         return compute_groups(self.readable, self.neighbours, self.read_thumbnails, self.cache)
 
-    @property
+    @cached_property
     def group_numbers(self) -> np.ndarray:
         """Number of the near-duplicate group of each readable sample ``(N,)``."""
         return pd.factorize(self.groups["group_id"])[0]
@@ -129,13 +126,15 @@ class Evidence:
 
         # A flat folder has no classes yet, and still most of its pictures are of one kind: one more class.
         left_out = np.array([self.stated.get(one) == "" for one in self.ids], dtype=bool)
-        classes, embed_crops = len(self.spec.class_names), self.embed_crops
+        classes = len(self.spec.class_names)
         kinds = np.where((self.labels < 0) & ~left_out, classes, self.labels)
 
         def crops(rows: np.ndarray) -> dict[str, np.ndarray] | None:
-            return embed_crops([self.ids[row] for row in rows]) if embed_crops else None
+            assert self.embed_crops
+            return self.embed_crops([self.ids[row] for row in rows])
 
-        return find_strangers(self.embeddings, kinds, self.group_numbers, classes, crops)
+        embed_crops = crops if self.embed_crops else None
+        return find_strangers(self.embeddings, kinds, self.group_numbers, classes, embed_crops)
 
     @cached_property
     def regions(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Candidate pairs to groups of near copies, each pair confirmed by a test of the two pictures alone.
 
-The verdict on a pair does not depend on what else is there: adding images never turns two copies into strangers.
+Candidates may be generous and depend on what else is there; the verdict does not: adding images never turns two copies
+into strangers or two look-alikes into copies.
 """
 
 from __future__ import annotations
