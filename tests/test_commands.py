@@ -1,12 +1,21 @@
 """What a person sees of tables, and a program of JSON."""
 
 import json
+import os
+import subprocess
+import sys
 
+import pytest
+
+from curate.audit.patterns import write_patterns
 from curate.commands.show import print_entries, print_json, print_table
 from curate.decide.by_hand import decide_sample
 from curate.spec.reading import read_spec
 from curate.storage.folder import open_dataset
-from tests.conftest import curate, write_findings, write_shapes
+from curate.storage.tables import FINDINGS_CSV, PATTERN_MEMBERS, PATTERNS, empty
+from tests.conftest import ROOT, curate, write_findings, write_shapes
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def test_findings_are_the_worst_of_all_issues_and_say_what_is_open(grouped):
@@ -30,6 +39,31 @@ def test_no_finding_is_said(grouped):
 def test_an_issue_without_rows_is_none_found_and_not_unknown(grouped):
     assert curate("findings", grouped[0].path, "--issue", "label_conflict").stdout == "0 findings, 0 open\n"
     assert "label_conflict" in curate("findings", grouped[0].path, "--issue", "labels", code=2).stderr
+
+
+def test_findings_of_no_sample_are_a_sentence(grouped):
+    dataset, _, _ = grouped
+    assert "no sample to score" in curate("findings", dataset.path).stdout
+    assert curate("findings", dataset.path, "--format", "csv").stdout == ",".join(FINDINGS_CSV) + "\n"
+    assert json.loads(curate("findings", dataset.path, "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "words", [("scan",), ("findings", "--format", "csv"), ("patterns", "--json"), ("--help",), ("schema",)]
+)
+def test_a_reader_who_leaves_early_is_no_failure(grouped, words):
+    """Whatever writes: rich, a library, or the last flush of a short answer."""
+    dataset, _, scan = grouped
+    write_findings(dataset, *({"sample_id": one, "issue": "dark"} for one in scan.samples["sample_id"]))
+    write_patterns(dataset, empty(PATTERNS), empty(PATTERN_MEMBERS))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "curate.commands.main", *words]
+    try:
+        done = subprocess.run(command, cwd=dataset.path, stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_json_has_no_nan(capsys):

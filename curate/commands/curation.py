@@ -124,6 +124,8 @@ def findings(
         print_json(chosen.to_dict("records"))
     elif format == "csv":
         safe_cells(chosen).to_csv(sys.stdout, index=False)
+    elif format == "table" and table.empty and not issue:
+        say(f"No finding: the last audit had no sample to score. `curate scan {dataset}` says which files there are.")
     elif format == "table":
         print_findings(chosen, open_findings(folder, table))
     else:

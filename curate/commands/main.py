@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import typer
@@ -70,24 +71,37 @@ for panel, commands in {
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 a check failed, 2 wrong usage or input, 130 interrupted."""
+    """Run the command line: 0 done, 1 a check failed, 2 wrong usage or input, 130 interrupted.
+
+    A reader of the output who leaves early, as in `curate findings | head`, is no failure.
+    """
+    code: object = 0
+    try:
+        code = _outcome()
+        sys.stdout.flush()  # here: a flush at the interpreter's exit would complain of a closed pipe
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):  # what they still hold goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _outcome() -> object:
+    """Run the command, tell what stopped it, and return the exit code."""
     try:
         app()
     except Problem as problem:
-        _stop(str(problem), 2)
+        return _stopped(str(problem), 2)
     except KeyboardInterrupt:
-        _stop(INTERRUPTED, 130)
-    except SystemExit as ended:  # typer makes this of Ctrl-C, without a word
-        if ended.code != 130:
-            raise
-        _stop(INTERRUPTED, 130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left (`curate findings | head`): nothing went wrong
-        sys.exit(0)
+        return _stopped(INTERRUPTED, 130)
+    except SystemExit as ended:  # typer ends with it, and makes it of Ctrl-C and of a closed pipe, without a word
+        if isinstance(ended.__context__, BrokenPipeError):
+            raise ended.__context__ from None
+        return _stopped(INTERRUPTED, 130) if ended.code == 130 else ended.code
     except OSError as error:
         if error.errno not in SENTENCES:
             raise
-        _stop(f"{error.filename or 'A file'}: {SENTENCES[error.errno]}", 2)
+        return _stopped(f"{error.filename or 'A file'}: {SENTENCES[error.errno]}", 2)
+    return 0
 
 
 INTERRUPTED = "Interrupted. What was finished is kept: the same command continues from there."
@@ -100,9 +114,9 @@ SENTENCES = {
 }
 
 
-def _stop(sentence: str, code: int) -> None:
+def _stopped(sentence: str, code: int) -> int:
     warn(sentence)
-    sys.exit(code)
+    return code
 
 
 if __name__ == "__main__":

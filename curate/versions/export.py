@@ -79,8 +79,8 @@ def safe_cells(table: pd.DataFrame) -> pd.DataFrame:
     ----------
     OWASP, CSV Injection.
     """
-    texts = {name: table[name].map(_safe_cell) for name in table.columns if table[name].map(type).eq(str).any()}
-    return table.assign(**texts)
+    has_text = [name for name in table.columns if any(isinstance(cell, str) for cell in table[name])]
+    return table.assign(**{name: table[name].map(_safe_cell) for name in has_text})
 
 
 def _safe_cell(value: object) -> object:
