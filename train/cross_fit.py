@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from curate.audit.evidence.evidence import CrossFit
 from curate.spec.model import Spec
 from curate.storage.cache import ContentCache
 from curate.storage.engine import batched
-from curate.storage.files import read_json, write_atomic, write_json
+from curate.storage.files import read_cached, read_json, write_atomic, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
 from curate.storage.tables import read_parquet, write_table
@@ -110,19 +110,21 @@ class Lesson:
 
 def _fit_fold(lesson: Lesson, allowed: set[str], recipe: Recipe, seed: int, device: torch.device, folder: Path) -> Tail:
     """Return one fold's network, trained as far as what changed asks for; it may have seen the ``allowed`` alone."""
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 
+    from train.network.checkpoint import read_tensors
     from train.tail import Tail
 
     weights, taught, ever = folder / "network.safetensors", folder / "taught.parquet", folder / "ever.json"
-    is_whole = weights.is_file() and taught.is_file() and ever.is_file()
-    before = set(read_json(ever)) if is_whole else set()
-    # A network that has seen what it is now to judge, or what is gone and may be a copy of it, must start anew.
-    goes_on = is_whole and before <= allowed
+    learnt, known = read_cached(weights, read_tensors), read_cached(taught, read_parquet)
+    before = set(read_cached(ever, read_json) or ())
     tail = Tail(recipe.frozen_blocks, lesson.targets.shape[1], recipe.dropout, recipe.drop_connect)
-    if goes_on:
-        tail.load_state_dict(load_file(weights))
-        if _teach_the_same(read_parquet(taught), lesson.table()):
+    goes_on = False
+    # A network that has seen what it is now to judge, or what is gone and may be a copy of it, must start anew.
+    if learnt is not None and known is not None and before and before <= allowed:
+        goes_on = True
+        tail.load_state_dict(learnt)
+        if _teach_the_same(known, lesson.table()):
             return tail.to(device)
     chosen = replace(recipe, epochs=1, learning_rate=recipe.learning_rate / 2) if goes_on else recipe
     checkpoint = folder / f"{_digest(lesson.ids, lesson.targets.round(2).tolist(), goes_on)}.part"
@@ -181,13 +183,14 @@ def _judge(folder: Path, tail: Tail, sample_ids: list[str], seen: torch.Tensor, 
     for old in folder.glob("judged-*"):
         if old != cache.folder:
             shutil.rmtree(old, ignore_errors=True)
-    missing = set(cache.missing(sample_ids))
-    new = [place for place, one in enumerate(sample_ids) if one in missing]
-    for part in batched(new, CHUNK):
-        logs = predict_logs(tail, seen[list(part)], device)
-        names = [sample_ids[place] for place in part]
-        cache.add(pd.DataFrame({"sample_id": names, "logs": [row.tobytes() for row in logs]}))
-    known = cache.read(sample_ids).set_index("sample_id")["logs"]
+    place = {one: row for row, one in enumerate(sample_ids)}
+
+    def judged(missing: list[str]) -> Iterator[pd.DataFrame]:
+        for part in batched(missing, CHUNK):
+            logs = predict_logs(tail, seen[[place[one] for one in part]], device)
+            yield pd.DataFrame({"sample_id": list(part), "logs": [row.tobytes() for row in logs]})
+
+    known = cache.complete(sample_ids, judged).set_index("sample_id")["logs"]
     return np.stack([np.frombuffer(known[one], np.float64) for one in sample_ids])
 
 

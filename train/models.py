@@ -9,7 +9,7 @@ import pandas as pd
 
 from curate.storage.files import Problem, making_folder, read_json, write_atomic, write_json
 from curate.storage.folder import DatasetFolder, next_id, numbered
-from curate.storage.tables import read_table, write_table
+from curate.storage.tables import read_parquet, write_table
 from train.network.recipes import recipe_from
 
 if TYPE_CHECKING:
@@ -52,7 +52,10 @@ def read_predictions(dataset: DatasetFolder, model: str) -> pd.DataFrame:
     -------
     Columns ``sample_id, split, label, predicted`` and one ``p_<class>`` a class. Rows of split ``train`` are in-sample.
     """
-    return read_table(dataset.models / model / "predictions.parquet", "curate train VERSION")
+    path = dataset.models / model / "predictions.parquet"
+    if not path.is_file():
+        raise Problem(f"Expected the table {path}, but it is not there. Train it again: `curate train VERSION`.")
+    return read_parquet(path)
 
 
 def write_model(

@@ -38,10 +38,10 @@ def predict_samples(
     cache = ContentCache(dataset.cache, f"predictions-{run['weights_digest'][:16]}")
     missing = set(sample_ids) - set(known["sample_id"])
     if missing:
-        absent = cache.missing(sorted(missing))
-        if absent:
-            cache.add(_predict_rows(dataset, model, run, absent, columns, device))
-        known = pd.concat([known, cache.read(sorted(missing))])
+        found = cache.complete(
+            sorted(missing), lambda absent: [_predict_rows(dataset, model, run, absent, columns, device)]
+        )
+        known = pd.concat([known, found])
     asked = [f"p_{name}" for name in classes or run["classes"]]
     return known.set_index("sample_id").loc[list(sample_ids), asked].to_numpy(np.float64)
 

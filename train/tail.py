@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,7 @@ def read_activations(
     Computed once a content; half the bits are more than enough for what follows.
     """
     cache = ContentCache(dataset.cache, f"activations-lite0-{side}-{blocks}-v1")
-    missing = cache.missing(sample_ids)
-    if missing:
-        _fill(cache, dataset, missing, side, blocks, device)
-    rows = cache.read(sample_ids)
+    rows = cache.complete(sample_ids, lambda missing: _run_front(dataset, missing, side, blocks, device))
     if not len(rows):
         return torch.zeros((0, 2, 1, 1, 1), dtype=torch.bfloat16)
     place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
@@ -71,9 +68,9 @@ def read_activations(
     return torch.from_numpy(halves).view(torch.bfloat16).reshape(len(halves), *shape)
 
 
-def _fill(
-    cache: ContentCache, dataset: DatasetFolder, missing: list[str], side: int, blocks: int, device: torch.device
-) -> None:
+def _run_front(
+    dataset: DatasetFolder, missing: list[str], side: int, blocks: int, device: torch.device
+) -> Iterator[pd.DataFrame]:
     body = load_lite0_body().eval()
     fold_batch_norms(body)
     body = body.to(device=device, memory_format=torch.channels_last)
@@ -86,10 +83,10 @@ def _fill(
         table = {"sample_id": list(part), "halves": [row.tobytes() for row in halves]}
         rows.append(pd.DataFrame({**table, "shape": [list(both.shape[1:])] * len(part)}))
         if len(rows) == FLUSH:
-            cache.add(pd.concat(rows))
+            yield pd.concat(rows)
             rows = []
     if rows:
-        cache.add(pd.concat(rows))
+        yield pd.concat(rows)
 
 
 def _front(body: Any, pixels: Tensor, blocks: int, device: torch.device) -> Tensor:

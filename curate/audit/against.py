@@ -24,7 +24,7 @@ from curate.images.scan import scan_dataset
 from curate.images.sources import label_and_split
 from curate.spec.model import Source, Spec
 from curate.spec.reading import read_spec
-from curate.storage.files import Problem, read_json, write_json
+from curate.storage.files import Problem, read_cached, read_json, write_json
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.storage.tables import shaped, write_table
 from curate.versions.read import current_version, read_manifest
@@ -91,7 +91,8 @@ def read_against(dataset: DatasetFolder) -> list[Against]:
     from curate.storage.tables import read_parquet
 
     files = sorted((dataset.cache / "against").glob("*.json")) if (dataset.cache / "against").is_dir() else []
-    return [Against(read_parquet(file.with_suffix(".parquet")), read_json(file)) for file in files]
+    parts = [(read_cached(one.with_suffix(".parquet"), read_parquet), read_cached(one, read_json)) for one in files]
+    return [Against(pairs, record) for pairs, record in parts if pairs is not None and record is not None]
 
 
 def _borrow(dataset: DatasetFolder, spec: Spec, other: Path) -> tuple[str, DatasetFolder, Spec]:

@@ -38,12 +38,13 @@ from curate.log.decision import UNTAUGHT, Decision
 from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
-from curate.storage.files import Problem, read_json, write_json
+from curate.storage.files import Problem, read_cached, read_json, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
-from curate.storage.tables import FINDINGS, empty, shaped, write_table
+from curate.storage.tables import FINDINGS, empty, read_parquet, shaped, write_table
 
 TABLES = ("groups", "pred_probs", "findings", "consensus", "patterns", "pattern_members")
+NOTES = "audit_notes.json"
 VERSION = 1  # of what the audit computes as a whole; a detector's own version is in its DETECTOR name
 DETECTORS: dict[str, Callable[[Evidence], pd.DataFrame]] = {
     "unreadable": quality.find_unreadable,
@@ -92,8 +93,7 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     scan = read_voted(dataset)
     stated = stated_labels(read_decisions(dataset.decisions))
     state, stored = audit_digest(dataset, scan, spec, stated, cross_fit is not None), dataset.cache / "audit.json"
-    is_whole = all((dataset.cache / f"{name}.parquet").is_file() for name in TABLES)
-    if is_whole and stored.is_file() and read_json(stored) == {"digest": state}:
+    if read_cached(stored, read_json) == {"digest": state} and _is_whole(dataset):
         return read_findings(dataset)
     evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated, cross_fit=cross_fit))
     findings = find_all(evidence)
@@ -104,9 +104,15 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     write_table(dataset.cache / "findings.parquet", findings)
     write_patterns(dataset, *patterns)
     write_consensus(dataset, evidence.consensus, scan.votes)
-    write_json(dataset.cache / "audit_notes.json", evidence.notes)
+    write_json(dataset.cache / NOTES, evidence.notes)
     write_json(stored, {"digest": state})
     return with_conflicts(dataset, findings)
+
+
+def _is_whole(dataset: DatasetFolder) -> bool:
+    """Return whether everything that an audit leaves behind can be read."""
+    tables = [read_cached(dataset.cache / f"{name}.parquet", read_parquet) for name in TABLES]
+    return read_cached(dataset.cache / NOTES, read_json) is not None and all(one is not None for one in tables)
 
 
 def _expect_known(skipped: list[str]) -> None:
@@ -129,8 +135,7 @@ def stated_labels(decisions: list[Decision]) -> dict[str, str]:
 
 def read_notes(dataset: DatasetFolder) -> list[str]:
     """Return what the last audit could not look for, a sentence each."""
-    file = dataset.cache / "audit_notes.json"
-    return list(read_json(file)) if file.is_file() else []
+    return list(read_cached(dataset.cache / NOTES, read_json) or [])
 
 
 def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:

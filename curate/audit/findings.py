@@ -14,6 +14,7 @@ from curate.log.conflicts import (
 )
 from curate.log.decisions import read_log
 from curate.log.outcomes import decided_pairs, fold_decisions
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import FINDINGS, read_parquet, read_table, shaped
 
@@ -42,11 +43,10 @@ def read_scored(dataset: DatasetFolder) -> pd.DataFrame:
 
 def with_conflicts(dataset: DatasetFolder, scored: pd.DataFrame) -> pd.DataFrame:
     """Return ``scored`` with the open conflicts between decisions, which come and go with the log alone."""
-    samples = dataset.cache / "samples.parquet"
-    events = read_log(dataset.decisions) if samples.is_file() else []
-    if not open_conflicts(events):
+    events = read_log(dataset.decisions)
+    table = read_cached(dataset.cache / "samples.parquet", read_parquet) if open_conflicts(events) else None
+    if table is None:
         return scored
-    table = read_parquet(samples, columns=["sample_id", "path"])
     conflicts = find_conflicts(events, dict(zip(table["sample_id"], table["path"], strict=True)))
     if conflicts.empty:
         return scored

@@ -13,6 +13,7 @@ import pandas as pd
 from curate.audit.against import read_against
 from curate.audit.findings import read_findings
 from curate.images.samples import read_scan
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
 from curate.versions.read import read_manifest
@@ -57,10 +58,10 @@ def given_leaks(dataset: DatasetFolder) -> set[str]:
 
 def version_leaks(dataset: DatasetFolder, manifest: pd.DataFrame) -> set[str]:
     """Return a version's test samples with near copies in its train or val, which an audit found after the build."""
-    path = dataset.cache / "groups.parquet"
-    if not path.is_file():
+    groups = read_cached(dataset.cache / "groups.parquet", read_parquet)
+    if groups is None:
         return set()
-    group = read_parquet(path, columns=["sample_id", "group_id"]).set_index("sample_id")["group_id"]
+    group = groups.set_index("sample_id")["group_id"]
     rows = manifest.assign(group_id=manifest["sample_id"].map(group)).dropna(subset=["group_id"])
     seen = set(rows.loc[rows["split"] != "test", "group_id"])
     return set(rows.loc[(rows["split"] == "test") & rows["group_id"].isin(seen), "sample_id"])

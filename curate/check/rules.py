@@ -11,7 +11,7 @@ from curate.audit.findings import open_findings
 from curate.images.samples import read_scan
 from curate.log.conflicts import CONFLICT
 from curate.spec.model import Check, Spec
-from curate.storage.files import Problem
+from curate.storage.files import Problem, read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
 from curate.versions.read import current_version, read_manifest
@@ -55,11 +55,10 @@ def check_dataset(dataset: DatasetFolder, spec: Spec) -> list[Rule]:
 
 def with_groups_now(dataset: DatasetFolder, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return ``manifest`` with the groups of the last audit: it may know copies that the build did not know of yet."""
-    path = dataset.cache / "groups.parquet"
-    if not path.is_file():
+    groups = read_cached(dataset.cache / "groups.parquet", read_parquet)
+    if groups is None:
         return manifest
-    known = read_parquet(path, columns=["sample_id", "group_id"]).set_index("sample_id")["group_id"]
-    now = manifest["sample_id"].map(known)
+    now = manifest["sample_id"].map(groups.set_index("sample_id")["group_id"])
     return manifest.assign(group_id=now.where(now.notna(), manifest["group_id"]))
 
 

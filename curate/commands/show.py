@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.storage.terminal import printable
+from curate.storage.terminal import warn as warn
+
 
 def print_json(value: Any) -> None:
     """Write ``value`` as JSON to standard output."""
@@ -57,11 +60,6 @@ def say(text: str) -> None:
     sys.stdout.write(printable(text) + "\n")
 
 
-def warn(text: str) -> None:
-    """Write a line for a person to standard error."""
-    sys.stderr.write(printable(text) + "\n")
-
-
 def shown(value: Any) -> str:
     """Return a cell's text: floats with three digits, nothing as an empty cell.
 
@@ -84,15 +82,6 @@ def counted(number: int, noun: str) -> str:
     ('1 vote', '1,200 votes')
     """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters written out: a file name must not steer the terminal.
-
-    >>> printable("cat\\x1b[31m.jpg")
-    'cat\\\\x1b[31m.jpg'
-    """
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
 
 
 def _without_nan(value: Any) -> Any:

@@ -15,7 +15,7 @@ from curate.images.samples import Scan, read_scan
 from curate.log.proposals import read_proposals
 from curate.log.votes import by_people
 from curate.spec.model import Spec
-from curate.storage.files import Problem, write_atomic
+from curate.storage.files import Problem, read_cached, write_atomic
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES, empty, read_parquet, shaped
 
@@ -96,8 +96,8 @@ def _suggestions(dataset: DatasetFolder) -> pd.DataFrame:
 
 def _probabilities(dataset: DatasetFolder, found: pd.DataFrame) -> list[float]:
     """Return how probable the audit holds each suggested label: its pred_probs, or what is left of the score."""
-    file = dataset.cache / "pred_probs.parquet"
-    probs = read_parquet(file).set_index("sample_id") if file.is_file() else pd.DataFrame()
+    table = read_cached(dataset.cache / "pred_probs.parquet", read_parquet)
+    probs = pd.DataFrame() if table is None else table.set_index("sample_id")
     return [
         float(probs.at[row.sample_id, row.suggested_label])
         if row.sample_id in probs.index and row.suggested_label in probs.columns

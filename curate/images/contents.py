@@ -61,7 +61,7 @@ def read_contents(
 
 def _measured(dataset: DatasetFolder, pictured: set[str]) -> set[str]:
     """Return the contents that need no second decoding: unreadable, or with the thumbnail that later stages want."""
-    known = measures_cache(dataset).read(columns=["sample_id", "reason"])
+    known = measures_cache(dataset).read()  # whole: a shard that is damaged beyond these columns is measured again now
     if not len(known):
         return set()
     return set(known.loc[known["reason"] != "", "sample_id"]) | (pictured & set(known["sample_id"]))

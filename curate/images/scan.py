@@ -19,7 +19,7 @@ from curate.images.sources import FoundFile, find_files
 from curate.log.votes import read_votes
 from curate.spec.model import Images, Spec
 from curate.storage.cache import ContentCache
-from curate.storage.files import Problem, read_json, write_json
+from curate.storage.files import Problem, read_cached, read_json, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import LOCATIONS, MEASURES, SAMPLES, SPLITS, VOTES, empty, shaped, write_table
 
@@ -65,7 +65,7 @@ def _check_voted_labels(dataset: DatasetFolder, spec: Spec) -> None:
 def _forget_other_policy(dataset: DatasetFolder, policy: Images) -> None:
     """Drop what was made of the pixels when the ``images:`` policy changed: all of it is the cache's to make again."""
     stored = dataset.cache / "images.json"
-    if stored.is_file() and read_json(stored) == policy.model_dump():
+    if read_cached(stored, read_json) == policy.model_dump():
         return
     for child in dataset.cache.iterdir() if dataset.cache.is_dir() else ():
         if child.is_dir() and child.name not in KEPT:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from curate.images.samples import read_voted
 from curate.spec.model import Spec
-from curate.storage.files import Problem
+from curate.storage.files import Problem, read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
 
@@ -47,11 +47,9 @@ def tabulate_annotators(dataset: DatasetFolder, spec: Spec) -> pd.DataFrame:
 
 def _read_probs(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> np.ndarray | None:
     """Return the audit's probabilities ``(N, K)`` of ``ids``, NaN where it has none; None before an audit."""
-    path = dataset.cache / "pred_probs.parquet"
-    if not path.is_file():
-        return None
-    table = read_parquet(path)
-    if list(table.columns)[1:] != spec.class_names:  # of other classes, from before dataset.yaml was changed
+    table = read_cached(dataset.cache / "pred_probs.parquet", read_parquet)
+    # Of other classes: from before dataset.yaml was changed.
+    if table is None or list(table.columns)[1:] != spec.class_names:
         return None
     known = table.iloc[:, 1:].to_numpy(dtype=np.float64)
     place = pd.Index(table["sample_id"]).get_indexer(ids)

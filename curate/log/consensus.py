@@ -11,7 +11,7 @@ import pandas as pd
 
 from curate.log.votes import by_people
 from curate.storage.folder import DatasetFolder
-from curate.storage.tables import empty, read_parquet, shaped, write_table
+from curate.storage.tables import empty, read_table, shaped, write_table
 
 # One row a sample with two voters or more; `quality` (0..1) is how sure it is that `label` is right, `agreement` the
 # share of the voters who said so. `label` is '' where even the pictures cannot break a tie.
@@ -25,9 +25,15 @@ def write_consensus(dataset: DatasetFolder, consensus: pd.DataFrame, votes: pd.D
 
 
 def read_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame:
-    """Return the consensus of ``votes`` with the columns ``CONSENSUS``; no rows when the audit has not seen them."""
+    """Return the consensus of ``votes`` with the columns ``CONSENSUS``; no rows when the audit has not seen them.
+
+    Raises
+    ------
+    Problem
+        When what the audit found is damaged: without a word, labels would become others.
+    """
     path = dataset.cache / "consensus.parquet"
-    table = read_parquet(path) if path.is_file() else empty(CONSENSUS)
+    table = read_table(path, f"curate audit {dataset.path}") if path.is_file() else empty(CONSENSUS)
     is_theirs = len(table) > 0 and table["votes_digest"].iloc[0] == votes_digest(votes)
     return shaped(table, CONSENSUS) if is_theirs else empty(CONSENSUS)
 

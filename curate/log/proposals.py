@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES, empty, read_parquet, shaped, write_table
 
@@ -22,8 +23,8 @@ PICKS = {"sample_id": "str", "path": "str", "place": "int64", "split": "str", "w
 
 def read_proposals(dataset: DatasetFolder) -> pd.DataFrame:
     """Return the proposals that ``curate label`` left, with the columns of ``tables.VOTES``; no rows without any."""
-    file = dataset.cache / "proposals.parquet"
-    return shaped(read_parquet(file), VOTES) if file.is_file() else empty(VOTES)
+    table = read_cached(dataset.cache / "proposals.parquet", read_parquet)
+    return empty(VOTES) if table is None else shaped(table, VOTES)
 
 
 def write_proposals(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame:
@@ -35,8 +36,8 @@ def write_proposals(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame
 
 def read_picks(dataset: DatasetFolder) -> pd.DataFrame:
     """Return what ``curate label --next`` picked last, the first to label first; see ``PICKS`` for the columns."""
-    file = dataset.cache / "next.parquet"
-    return shaped(read_parquet(file), PICKS) if file.is_file() else empty(PICKS)
+    table = read_cached(dataset.cache / "next.parquet", read_parquet)
+    return empty(PICKS) if table is None else shaped(table, PICKS)
 
 
 def write_picks(dataset: DatasetFolder, picks: pd.DataFrame) -> pd.DataFrame:

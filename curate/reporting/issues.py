@@ -14,6 +14,7 @@ from curate.images.samples import Scan
 from curate.log.conflicts import CONFLICT, LABEL_ISSUES, states_label
 from curate.log.decision import Decision
 from curate.log.outcomes import fold_decisions
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import read_parquet
 
@@ -100,10 +101,9 @@ def _outcomes(
 
 def _group_members(dataset: DatasetFolder) -> pd.DataFrame:
     """Return ``sample_id, group_id, keeper`` of the near-duplicate groups of two or more; keeper: the one to keep."""
-    path = dataset.cache / "groups.parquet"
-    if not path.is_file():
+    table = read_cached(dataset.cache / "groups.parquet", read_parquet)
+    if table is None:
         return pd.DataFrame(columns=["sample_id", "group_id", "keeper"])
-    table = read_parquet(path)
     return table[table["group_id"].duplicated(keep=False) & (table["group_id"] != "")]
 
 

@@ -1,7 +1,7 @@
 """Rows of work already done, keyed by content, kept as Parquet shards in ``.curate/``.
 
 A shard is written whole after each batch, so an interrupted run keeps every finished batch and the next run does only
-what is missing. Deleting the folder costs time, never truth.
+what is missing. Deleting the folder costs time, never truth; a damaged shard is taken for one that was deleted.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import pyarrow.parquet
 
 from curate.storage.engine import batched
+from curate.storage.files import read_or_remove
 from curate.storage.tables import read_parquet, write_table
 
 SHARDS_BEFORE_MERGE = 16
@@ -41,12 +40,28 @@ class ContentCache:
 
     def keys(self) -> set[str]:
         """Return the keys of all rows, reading only that column."""
-        return {key for column in self._each_shard(partial(_column, name=self.key)) for key in column}
+        tables = self._each_shard(partial(read_parquet, columns=[self.key]))
+        return {key for table in tables for key in table[self.key]}
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Return the ``keys`` without a row, each once, in their order."""
         known = self.keys()
         return [key for key in dict.fromkeys(keys) if key not in known]
+
+    def complete(self, keys: Sequence[str], make: Callable[[list[str]], Iterable[pd.DataFrame]]) -> pd.DataFrame:
+        """Return a row for each of ``keys``, sorted; ``make`` is asked for those without one, and what it yields kept.
+
+        They are read whole before it is known which are missing: a shard can be damaged beyond its keys.
+        """
+        tables = [self.read(keys)]
+        known = set(tables[0][self.key])
+        if missing := [key for key in dict.fromkeys(keys) if key not in known]:
+            for rows in make(missing):
+                self.add(rows)
+                tables.append(rows)
+        filled = [table for table in tables if len(table)]
+        rows = pd.concat(filled, ignore_index=True) if filled else tables[0]
+        return rows.sort_values(self.key, ignore_index=True)
 
     def add(self, rows: pd.DataFrame) -> None:
         """Keep ``rows``; on disk when this returns."""
@@ -72,10 +87,11 @@ class ContentCache:
     def _shards(self) -> list[Path]:
         return sorted(self.folder.glob("*.parquet")) if self.folder.is_dir() else []
 
-    def _each_shard(self, read: Callable[[Path], Any]) -> list[Any]:
+    def _each_shard(self, read: Callable[[Path], pd.DataFrame]) -> list[pd.DataFrame]:
         while True:
             try:
-                return [read(shard) for shard in self._shards()]
+                found = [read_or_remove(shard, read) for shard in self._shards()]
+                return [rows for rows in found if rows is not None]
             except FileNotFoundError:  # another process has joined shards meanwhile: look again
                 continue
 
@@ -86,10 +102,8 @@ class ContentCache:
             if len(shards) < SHARDS_BEFORE_MERGE:
                 return
             for part in batched(shards, MERGED_AT_ONCE):
-                self.add(pd.concat(map(read_parquet, part), ignore_index=True).drop_duplicates(self.key))
+                tables = [read_or_remove(shard, read_parquet) for shard in part]
+                if any(table is not None for table in tables):  # pandas passes over None
+                    self.add(pd.concat(tables, ignore_index=True).drop_duplicates(self.key))
                 for shard in part:
                     shard.unlink(missing_ok=True)
-
-
-def _column(shard: Path, name: str) -> list[str]:
-    return pyarrow.parquet.ParquetFile(shard).read(columns=[name]).column(name).to_pylist()

@@ -12,9 +12,11 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from curate.storage.terminal import warn
 
 if sys.platform == "win32":
     import msvcrt
@@ -22,8 +24,15 @@ else:
     import fcntl
 
 
+Value = TypeVar("Value")
+
+
 class Problem(Exception):
     """A fault that the user can mend: a sentence saying what was expected, what was found and what to do."""
+
+
+class Damaged(Problem):
+    """A file that is there, but does not hold what was once written to it."""
 
 
 @contextlib.contextmanager
@@ -91,13 +100,34 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     Problem
-        When the file is missing or is not JSON; the sentence names file and line.
+        When the file is missing, or (as ``Damaged``) is not JSON; the sentence names file and line.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Problem(f"Expected the file {path}, but it is not there.") from None
     except json.JSONDecodeError as error:
-        raise Problem(
+        raise Damaged(
             f"{path}:{error.lineno}: expected JSON, but {error.msg}. Restore the file or delete it."
         ) from None
+    except UnicodeDecodeError as error:
+        raise Damaged(f"{path}: expected JSON in UTF-8, but {error}. Restore the file or delete it.") from None
+
+
+def read_cached(path: Path, read: Callable[[Path], Value]) -> Value | None:
+    """Return what ``read`` makes of the cache file at ``path``; None where there is none, or a damaged one."""
+    return read_or_remove(path, read) if path.is_file() else None
+
+
+def read_or_remove(path: Path, read: Callable[[Path], Value]) -> Value | None:
+    """Return what ``read`` makes of the cache file at ``path``; None for a damaged one.
+
+    That is removed and told of, and is then as one that was never there: whatever needs it makes it again.
+    """
+    try:
+        return read(path)
+    except Damaged:
+        with contextlib.suppress(OSError):  # a file system that cannot be written to: it is passed over all the same
+            path.unlink(missing_ok=True)
+        warn(f"Removed {path}: it was damaged. It belongs to the cache, so what it held is made again.")
+        return None

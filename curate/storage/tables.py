@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
 
-from curate.storage.files import Problem, replacing
+from curate.storage.files import Damaged, Problem, read_cached, replacing
 
 # What the scan measures of one content; `reason` is why it cannot be read ('' when it can). The numbers from
 # brightness on are explained in ``curate.images.measure.measure_quality`` and ``curate.images.appearance``.
@@ -112,12 +113,13 @@ def shaped(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 def write_table(path: Path, table: pd.DataFrame, rows_per_group: int = 100_000) -> Path:
     """Write ``table`` as Parquet, whole or not at all."""
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False, row_group_size=rows_per_group)
+        # Checksums tell damage in the values from values: without them some bytes less are a table as good as any.
+        table.to_parquet(temporary, index=False, row_group_size=rows_per_group, write_page_checksum=True)
     return path
 
 
 def read_table(path: Path, made_by: str, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Return the Parquet table at ``path``.
+    """Return the Parquet table at ``path`` in the cache; a damaged one is removed as one that is missing.
 
     Raises
     ------
@@ -125,9 +127,9 @@ def read_table(path: Path, made_by: str, columns: Iterable[str] = ()) -> pd.Data
         When the file is missing, or lacks one of ``columns`` as those of older versions do; the sentence names the
         command (``made_by``) that makes it.
     """
-    if not path.is_file():
+    table = read_cached(path, read_parquet)
+    if table is None:
         raise Problem(f"Expected the table {path}, but it is not there yet. Run `{made_by}` first.")
-    table = read_parquet(path)
     if lacking := [name for name in columns if name not in table.columns]:
         raise Problem(f"{path} is of another version of specurate: it has no column {lacking[0]!r}. Run `{made_by}`.")
     return table
@@ -138,13 +140,14 @@ def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
 
     Raises
     ------
-    Problem
-        When it is no Parquet file.
+    Damaged
+        When it is no Parquet file, or its values are not those that were written.
     """
     try:
-        return pd.read_parquet(path, partitioning=None, **options)
-    except ValueError as error:  # pyarrow's ArrowInvalid is one
-        raise Problem(
-            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip('.')}. Restore the file; "
-            "if it lies under .curate/, delete it and run the command that makes it again."
+        return pd.read_parquet(path, partitioning=None, page_checksum_verification=True, **options)
+    except (OSError, pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
+            raise  # the file system's word, not one about what is in the file
+        raise Damaged(
+            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip('.')}. Restore the file."
         ) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -109,10 +109,9 @@ def _embed_samples(
     """Return ``(N, D)`` of one network and one view; what the cache lacks is computed and kept."""
     name = f"{_module_name(model) if model else network}-{SIDE}{'-mirrored' if is_mirrored else ''}"
     cache = ContentCache(dataset.cache, f"embeddings-{name}-v1")
-    missing = cache.missing(sample_ids)
-    if missing:
-        _fill(cache, dataset, missing, model or load_lite(network), is_mirrored)
-    rows = cache.read(sample_ids)
+    rows = cache.complete(
+        sample_ids, lambda missing: _embed_missing(dataset, missing, model or load_lite(network), is_mirrored)
+    )
     place = {sample_id: row for row, sample_id in enumerate(rows["sample_id"])}
     vectors = np.stack([np.frombuffer(value, np.float16) for value in rows["embedding"]])
     return normalise(vectors[[place[sample_id] for sample_id in sample_ids]])
@@ -134,22 +133,23 @@ def embed_crops(dataset: DatasetFolder, spec: Spec, sample_ids: Sequence[str]) -
 def _embed_crops(dataset: DatasetFolder, network: str, sample_ids: list[str]) -> np.ndarray:
     """Return ``(N, crops, D)`` of one network; what the cache lacks is computed and kept."""
     cache = ContentCache(dataset.cache, f"crops-{network}-v1")
-    missing = cache.missing(sample_ids)
-    model = load_lite(network) if missing else None
-    for part in track(batched(missing, BATCH), len(missing), "parts"):
-        pixels = read_pixels(dataset, part, side=CROPPED)
-        boxes = (pixels[:, top:bottom, left:right] for top, bottom, left, right in CROPS.values())
-        assert model is not None
-        vectors = np.stack(list(embed_pixels(model, boxes)), axis=1).astype(np.float16)
-        cache.add(pd.DataFrame({"sample_id": list(part), "embedding": [row.tobytes() for row in vectors]}))
-    rows = cache.read(sample_ids).set_index("sample_id")["embedding"]
+    rows = cache.complete(sample_ids, lambda missing: _embed_missing_crops(dataset, missing, load_lite(network)))
+    rows = rows.set_index("sample_id")["embedding"]
     known = [np.frombuffer(rows[one], np.float16).reshape(len(CROPS), -1) for one in sample_ids]
     return normalise(np.stack(known)) if known else np.zeros((0, len(CROPS), 0), np.float32)
 
 
-def _fill(
-    cache: ContentCache, dataset: DatasetFolder, missing: list[str], model: torch.nn.Module, is_mirrored: bool
-) -> None:
+def _embed_missing_crops(dataset: DatasetFolder, missing: list[str], model: torch.nn.Module) -> Iterator[pd.DataFrame]:
+    for part in track(batched(missing, BATCH), len(missing), "parts"):
+        pixels = read_pixels(dataset, part, side=CROPPED)
+        boxes = (pixels[:, top:bottom, left:right] for top, bottom, left, right in CROPS.values())
+        vectors = np.stack(list(embed_pixels(model, boxes)), axis=1).astype(np.float16)
+        yield pd.DataFrame({"sample_id": list(part), "embedding": [row.tobytes() for row in vectors]})
+
+
+def _embed_missing(
+    dataset: DatasetFolder, missing: list[str], model: torch.nn.Module, is_mirrored: bool
+) -> Iterator[pd.DataFrame]:
     """Run ``model`` over the missing samples; the next batches are decoded in threads meanwhile."""
     batches = batched(missing, BATCH)
     # The second view is not cropped: it sees what lies at the border too.
@@ -162,10 +162,10 @@ def _fill(
             halves = [row.tobytes() for row in values.astype(np.float16)]
             rows.append(pd.DataFrame({"sample_id": list(ids), "embedding": halves}))
             if len(rows) == FLUSH or len(ids) < BATCH:
-                cache.add(pd.concat(rows))
+                yield pd.concat(rows)
                 rows = []
     if rows:
-        cache.add(pd.concat(rows))
+        yield pd.concat(rows)
 
 
 def _module_name(model: torch.nn.Module) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from curate.storage.files import write_atomic
+from curate.storage.files import Damaged, read_cached, write_atomic
 
 
 def write_checkpoint(
@@ -33,16 +33,39 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return what was written as ``network``, ``best``, ``optimizer`` and ``progress``; None without a file."""
-    if not path.is_file():
-        return None
+    """Return what was written as ``network``, ``best``, ``optimizer`` and ``progress``; None without a whole file."""
+    return read_cached(path, _read_parts)
+
+
+def _read_parts(path: Path) -> dict[str, Any]:
     parts: dict[str, Any] = {"network": {}, "best": {}, "optimizer": {}}
-    with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118 - the reader is no dict
-            part, _, name = key.partition("/")
-            parts[part][name] = file.get_tensor(key)
-        parts["progress"] = json.loads(file.metadata()["progress"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - the reader is no dict
+                part, _, name = key.partition("/")
+                parts[part][name] = file.get_tensor(key)
+            parts["progress"] = json.loads(file.metadata()["progress"])
+    except SafetensorError as error:
+        raise _damaged(path, error) from None
     return parts
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors in a safetensors file by name.
+
+    Raises
+    ------
+    Damaged
+        When it is no such file.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: SafetensorError) -> Damaged:
+    return Damaged(f"{path}: expected tensors in the safetensors format, but {error}. Restore the file.")
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, slots: dict[str, Tensor]) -> None:

@@ -5,7 +5,7 @@ Rows of ``readable`` are the N samples that have a picture; every array here has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -176,20 +176,19 @@ def map_thumbnails(
 
     It is kept by content under ``name``, which carries the version of ``measure``; ``noun`` labels the bar of progress.
     """
-    cache = ContentCache(evidence.cache, name) if evidence.cache else None
-    tables = [cache.read(ids)] if cache else []
-    known = set(tables[0]["sample_id"]) if tables else set()
-    wanted = [one for one in ids if one not in known]
-    with ThreadPoolExecutor(available_processors()) as pool:
-        for part in track(batched(wanted, THUMBNAILS), len(wanted), noun):
-            thumbnails = evidence.read_thumbnails(part)
-            found = pd.DataFrame(pool.map(measure, [thumbnails[one] for one in part]), columns=columns)
-            found.insert(0, "sample_id", list(part))
-            tables.append(found)
-            if cache:
-                cache.add(found)
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=["sample_id", *columns])
+
+    def measured(wanted: list[str]) -> Iterator[pd.DataFrame]:
+        with ThreadPoolExecutor(available_processors()) as pool:
+            for part in track(batched(wanted, THUMBNAILS), len(wanted), noun):
+                thumbnails = evidence.read_thumbnails(part)
+                found = pd.DataFrame(pool.map(measure, [thumbnails[one] for one in part]), columns=columns)
+                found.insert(0, "sample_id", list(part))
+                yield found
+
+    blank = pd.DataFrame(columns=["sample_id", *columns])
+    if evidence.cache is None:
+        return pd.concat([blank, *measured(list(ids))], ignore_index=True)
+    return ContentCache(evidence.cache, name).complete(ids, measured) if len(ids) else blank
 
 
 def findings_table(rows: pd.DataFrame, issue: str, detector: str, **columns: object) -> pd.DataFrame:

@@ -102,20 +102,15 @@ def compare_candidates(
 def _compare_new(
     pairs: dict[str, tuple[str, str]], read_thumbnails: ReadThumbnails, folder: Path | None
 ) -> dict[str, tuple[float, str, str]]:
-    cache = ContentCache(folder, "copies-v4", key="pair") if folder else None
-    missing = cache.missing(list(pairs)) if cache else list(pairs)
-    known: dict[str, tuple[float, str, str]] = {}
-    for chunk in track(_compare_chunks(pairs, missing, read_thumbnails), len(missing), "compare", unit="pairs"):
-        known.update(_by_pair(chunk))
-        if cache:
-            cache.add(chunk)
-    if cache and len(missing) < len(pairs):
-        known.update(_by_pair(cache.read(list(pairs))))
-    return known
+    def compared(missing: list[str]) -> Iterable[pd.DataFrame]:
+        return track(_compare_chunks(pairs, missing, read_thumbnails), len(missing), "compare", unit="pairs")
 
-
-def _by_pair(rows: pd.DataFrame) -> dict[str, tuple[float, str, str]]:
-    return {pair: (similarity, kind, found) for pair, similarity, kind, found in rows[COMPARED].to_numpy().tolist()}
+    if not pairs:
+        return {}
+    keys = list(pairs)
+    tables = [ContentCache(folder, "copies-v4", key="pair").complete(keys, compared)] if folder else compared(keys)
+    rows = (row for table in tables for row in table[COMPARED].to_numpy().tolist())
+    return {pair: (similarity, kind, found) for pair, similarity, kind, found in rows}
 
 
 def _compare_chunks(

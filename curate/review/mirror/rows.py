@@ -19,6 +19,7 @@ from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import FINDINGS, empty, read_parquet, read_table
 from curate.versions.places import read_exam
@@ -131,8 +132,9 @@ def _group_fields(dataset: DatasetFolder, spec: Spec, samples: pd.DataFrame) -> 
     """The near-duplicate group of each sample that has copies, and whether it is the one that stays; else ''."""
     table = pd.DataFrame({"group_id": "", "copy_role": ""}, index=samples.index)
     kinds: dict[str, Kind] = {"group_id": "text", "copy_role": "text"}
-    file = dataset.cache / "groups.parquet"
-    groups = read_parquet(file) if file.is_file() else empty(dict.fromkeys(("sample_id", "group_id", "keeper"), "str"))
+    groups = read_cached(dataset.cache / "groups.parquet", read_parquet)
+    if groups is None:
+        groups = empty(dict.fromkeys(("sample_id", "group_id", "keeper"), "str"))
     groups = groups[groups["sample_id"].isin(samples.index) & (groups["group_id"] != "")]
     groups = groups[groups["group_id"].duplicated(keep=False)]
     if len(groups):

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from curate.storage.files import lock_file, read_json, write_json
+from curate.storage.files import lock_file, read_cached, read_json, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import empty, read_parquet, write_table
 
@@ -51,9 +51,10 @@ def read_snapshot(dataset: DatasetFolder, view: Any) -> pd.DataFrame | None:
     pushed = marked(view)
     table, about = _paths(dataset, view.name)
     token = pushed.get("token")
-    if not table.is_file() or not about.is_file() or not token or read_json(about)["token"] != token:
+    snapshot, known = read_cached(table, read_parquet), read_cached(about, read_json)
+    if snapshot is None or known is None or not token or known["token"] != token:
         return None
-    return _with_journal(read_parquet(table), read_journal(dataset, view.name, token)[0])
+    return _with_journal(snapshot, read_journal(dataset, view.name, token)[0])
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ def read_journal(
     whole = content[: content.rfind(b"\n") + 1]
     latest: dict[str, dict[str, Any]] = {}
     for line in whole.splitlines():
-        with contextlib.suppress(json.JSONDecodeError):  # half a line of a process that was killed
+        with contextlib.suppress(json.JSONDecodeError, UnicodeDecodeError):  # half a line of a process that was killed
             entry = json.loads(line)
             if entry["token"] == token:
                 latest |= {row["fiftyone_id"]: row for row in entry["rows"]}

@@ -19,7 +19,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from curate.review.services.mongod import check_database, find_mongod, free_port
-from curate.storage.files import Problem, read_json, write_json
+from curate.storage.files import Problem, read_cached, read_json, write_json
 
 STARTUP = 90  # seconds that a mongod may take to answer: a cold start on a busy disk
 SHUTDOWN = 30
@@ -121,10 +121,10 @@ def _is_last(users: IO[str]) -> bool:
 
 def _running(folder: Path) -> str | None:
     """Return the URI of a mongod that still serves ``folder``: another process's, or one whose starter was killed."""
-    address = folder / "specurate-address.json"
-    if not address.is_file():
+    address = read_cached(folder / "specurate-address.json", read_json)
+    if address is None:
         return None
-    uri = str(read_json(address)["uri"])
+    uri = str(address["uri"])
     try:
         check_database(uri, seconds=2)
     except Problem:

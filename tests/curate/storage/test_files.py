@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from curate.storage.files import Problem, read_json, replacing, write_atomic, write_json
+from curate.storage.files import Damaged, Problem, read_cached, read_json, replacing, write_atomic, write_json
 
 
 def test_write_replaces_the_whole_file(tmp_path):
@@ -31,3 +31,15 @@ def test_json_is_sorted_and_errors_name_the_line(tmp_path):
         read_json(path)
     with pytest.raises(Problem, match="not there"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"half": ', b"\xff\xfe\x00", b"[1, 2"])
+def test_a_damaged_file_is_refused_and_one_of_the_cache_dropped(tmp_path, capsys, content):
+    path = tmp_path / "audit.json"
+    assert read_cached(path, read_json) is None and not capsys.readouterr().err
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match=r"audit\.json.*Restore the file"):
+        read_json(path)
+    assert path.read_bytes() == content
+    assert read_cached(path, read_json) is None and not path.exists()
+    assert capsys.readouterr().err.startswith(f"Removed {path}: it was damaged.")

@@ -1,0 +1,114 @@
+"""The cache is never worth an error: a damaged file of it is told of, dropped, and made again."""
+
+import random
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from curate.commands.main import main
+from curate.storage.folder import DatasetFolder, open_dataset
+from tests.conftest import curate
+
+NOT_READ = {"lock"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    """40 drawings, audited and built."""
+    folder = tmp_path_factory.mktemp("damaged") / "pets"
+    curate("demo", folder, "--samples", "40")
+    for stage in ("scan", "audit", "decide", "build"):
+        curate(stage, folder)
+    return open_dataset(folder)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+    """Return a function that types a command in this process, which spares importing everything anew."""
+
+    def type_words(*words: str | Path, code: int = 0) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["curate", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == code, said
+        return said.out, said.err
+
+    return type_words
+
+
+def scribble(content: bytes) -> bytes:
+    """Other bytes from start to end."""
+    return random.Random(0).randbytes(max(8, len(content)))
+
+
+def scratch(content: bytes) -> bytes:
+    """Some other bytes among the values; what says at both ends that this is a table stays."""
+    at = len(content) // 3
+    return content[:at] + random.Random(0).randbytes(16) + content[at + 16 :]
+
+
+def cut_off(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def cache_parts(dataset: DatasetFolder) -> dict[str, list[Path]]:
+    """Return what lies in the cache now, by the table or the folder of shards that it belongs to."""
+    parts: dict[str, list[Path]] = {}
+    for file in sorted(file for file in dataset.cache.rglob("*") if file.is_file()):
+        parts.setdefault(file.relative_to(dataset.cache).parts[0], []).append(file)
+    return parts
+
+
+@pytest.mark.parametrize("damage", [scribble, scratch])
+def test_a_damaged_file_is_made_again(built, tmp_path, typed, damage):
+    shutil.copytree(built.path, tmp_path / "pets")
+    dataset = open_dataset(tmp_path / "pets")
+    stages = (["scan", "--json"], ["audit", "--json"], ["findings", "--json"], ["build", "--json"])
+
+    def run_all() -> list[str]:
+        return [typed(words[0], dataset.path, *words[1:])[0] for words in stages]
+
+    before, parts = run_all(), cache_parts(dataset)
+    assert {"measures-v4", "thumbnails-v1", "copies-v4", "crops-lite0-v1", "findings.parquet"} < parts.keys()
+    for name in sorted(parts):
+        if name in NOT_READ or (damage is scratch and "." in name):
+            continue
+        for file in cache_parts(dataset)[name]:
+            file.write_bytes(damage(file.read_bytes()))
+        if "." not in name:
+            (dataset.cache / "audit.json").unlink()  # the audit is to read what it has of each content
+        assert run_all() == before, name
+
+
+@pytest.mark.parametrize("damage", [scribble, cut_off, lambda _: b""])
+@pytest.mark.parametrize(
+    ("table", "command", "next_command"),
+    [
+        ("findings", "findings", "curate audit"),
+        ("patterns", "patterns", "curate audit"),
+        ("groups", "build", "curate audit"),
+        ("consensus", "build", "curate audit"),
+        ("samples", "audit", "curate scan"),
+    ],
+)
+def test_a_view_of_a_damaged_table_names_what_makes_it(built, tmp_path, typed, damage, table, command, next_command):
+    shutil.copytree(built.path, tmp_path / "pets")
+    file = tmp_path / "pets" / ".curate" / f"{table}.parquet"
+    file.write_bytes(damage(file.read_bytes()))
+    _, said = typed(command, tmp_path / "pets", code=2)
+    assert said.startswith(f"Removed {file}: it was damaged.") and next_command in said.splitlines()[1]
+
+
+def test_what_is_no_cache_is_refused_and_stays(built, tmp_path, typed):
+    shutil.copytree(built.path, tmp_path / "pets")
+    for name in ("versions/v1/manifest.parquet", "versions/v1/version.json"):
+        file = tmp_path / "pets" / name
+        whole, damaged = file.read_bytes(), scribble(file.read_bytes())
+        file.write_bytes(damaged)
+        _, said = typed("build", tmp_path / "pets", code=2)
+        assert name in said and "Restore the file" in said and file.read_bytes() == damaged
+        file.write_bytes(whole)
