@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from curate.storage.files import Problem
+from curate.storage.files import Damaged, Problem
 from tests.train.conftest import TINY, draw_samples, write_dataset
 from train.network.augment import augment, to_network
 from train.network.batches import Images, batch_size, split_batches
+from train.network.checkpoint import read_tensors
 from train.network.fit import Progress, class_weights, fit_network, predict_probabilities
 from train.network.networks import build_network
 from train.network.pixels import read_rows
@@ -76,6 +77,17 @@ def test_interrupted_training_ends_with_the_same_weights(
     whole, expected = fit(images, recipe)
     assert told == [3, 4]
     assert same(weights, whole) and progress == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10" * 400, bytes(range(256))])
+def test_a_damaged_checkpoint_is_as_none(images: dict[str, Images], tmp_path: Path, content: bytes) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    checkpoint.write_bytes(content)
+    weights, _ = fit(images, TINY, checkpoint=checkpoint)
+    assert same(weights, fit(images, TINY)[0])
+    with pytest.raises(Damaged, match=r"run\.safetensors.*Restore"):
+        checkpoint.write_bytes(content)
+        read_tensors(checkpoint)
 
 
 def test_best_epoch_is_the_one_of_lowest_val_loss_and_its_weights_stay(images: dict[str, Images]) -> None:
