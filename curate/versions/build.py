@@ -16,14 +16,14 @@ from curate.log.decisions import decisions_digest, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.digest import spec_digest
 from curate.spec.model import Spec
-from curate.storage.files import making_folder, read_json, write_json
+from curate.storage.files import making_folder, write_json
 from curate.storage.folder import DatasetFolder, next_id, numbered
 from curate.storage.tables import MANIFEST, SPLITS, shaped, write_table
 from curate.versions.digest import sources_digest, version_digest
 from curate.versions.groups import read_groups
 from curate.versions.labels import resolve_labels
 from curate.versions.places import place_samples
-from curate.versions.read import Version, current_version, read_manifest, read_version
+from curate.versions.read import Version, current_version, read_manifest, read_version, write_lock
 from curate.versions.soft_labels import compute_shares
 from curate.versions.split import Assignment
 
@@ -119,5 +119,4 @@ def _write_lock(
     }
     if spec.split.locked:
         lock["locked"] = True
-    if not dataset.lock.is_file() or read_json(dataset.lock) != lock:
-        write_json(dataset.lock, lock)
+    write_lock(dataset, lock)

@@ -8,11 +8,10 @@ import pandas as pd
 
 from curate.log.decisions import read_decisions
 from curate.spec.model import Spec
-from curate.storage.files import read_json
 from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import read_parquet
 from curate.versions.claims import STRICTEST, History, claim_places
-from curate.versions.read import current_version
+from curate.versions.read import current_version, read_lock
 from curate.versions.split import ANY, HASHED, NEVER, Assignment, assign_splits
 
 
@@ -65,7 +64,7 @@ def is_pinned(pin: str, sample_id: str, path: str) -> bool:
 
 def read_history(dataset: DatasetFolder, spec: Spec, sample_ids: set[str]) -> History:
     """Return where ``sample_ids`` were: in the current version, else in the latest that held them, and in the lock."""
-    lock = read_json(dataset.lock) if dataset.lock.is_file() else None
+    lock = read_lock(dataset)
     pins = None if lock is None else lock.get("splits", {})
     current = current_version(dataset)
     if not current:

@@ -15,7 +15,7 @@ from curate.storage.folder import numbered, open_dataset
 from curate.storage.tables import MANIFEST, SPLITS
 from curate.versions.build import build_version
 from curate.versions.digest import version_digest
-from curate.versions.read import read_manifest, read_version
+from curate.versions.read import current_version, read_manifest, read_version
 from tests.conftest import draw_shape, write_groups, write_shapes
 
 
@@ -154,3 +154,33 @@ def test_unknown_versions_and_labels_are_named(grouped):
     fewer = spec.model_copy(update={"classes": {"disc": ""}})
     with pytest.raises(Problem, match="square"):
         build_version(dataset, fewer)
+
+
+@pytest.mark.parametrize("content", [bytes(range(128, 228)), b"", b"[1]", b"<<<<<<< mine\n{}", None])
+@pytest.mark.parametrize("spoil", ["lock alone", "copy too"])
+def test_a_lock_that_was_damaged_or_lost_is_the_same_again(grouped, capsys, content, spoil):
+    """Also where an older version is current, and where a sample that no version holds has its place in the lock."""
+    dataset, spec, scan = grouped
+    spec = spec.model_copy(update={"split": spec.split.model_copy(update={"locked": True})})
+    out, back = scan.samples["sample_id"][:2]
+    decide_sample(dataset, spec, out, "drop")
+    build_version(dataset, spec)
+    decide_sample(dataset, spec, back, "drop")
+    build_version(dataset, spec)
+    decide_sample(dataset, spec, back, "undrop")
+    build_version(dataset, spec)
+    lock = dataset.lock.read_bytes()
+    for path in [dataset.lock, *([dataset.versions / "dataset.lock"] if spoil == "copy too" else [])]:
+        path.unlink() if content is None else path.write_bytes(content)
+    said = current_version(dataset), capsys.readouterr().err
+    if spoil == "lock alone":
+        assert dataset.lock.read_bytes() == lock
+        assert said[0] == "v1" and said[1].count("\n") == 1 and "written again" in said[1]
+    assert build_version(dataset, spec).id == "v1" and dataset.lock.read_bytes() == lock
+
+
+def test_a_damaged_lock_without_a_version_is_refused(grouped):
+    dataset, spec, _ = grouped
+    dataset.lock.write_bytes(b"\xff")
+    with pytest.raises(Problem, match=r"dataset\.lock.*Restore it or delete it"):
+        build_version(dataset, spec)
