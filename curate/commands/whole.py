@@ -42,11 +42,18 @@ def init(
 ) -> None:
     """Write a commented dataset.yaml from what a folder or a CSV holds."""
     from curate.images.init import Start, init_dataset
+    from curate.spec.names import find_spellings, labels_line, quote_name
     from curate.spec.reading import read_spec
 
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     path = init_dataset(folder, source, Start(classes=named))
     spec = read_spec(open_dataset(folder))
+    if joined := find_spellings(spec.classes):
+        pairs = ", ".join(f"{quote_name(old)} and {quote_name(stays)}" for old, stays in joined.items())
+        warn(
+            f"Most likely one class in two spellings: {pairs}. To join them, write in {path}, in place of `labels:`,\n"
+            f"    {labels_line(joined)}\nand take {', '.join(map(quote_name, joined))} out of its `classes:`."
+        )
     if json:
         print_json({"spec": str(path), "classes": spec.class_names, "sources": [one.path for one in spec.sources]})
         return

@@ -17,6 +17,7 @@ from curate.exchange.match import Match, SampleFinder
 from curate.exchange.rows import Row, brief
 from curate.log.events import utc_time
 from curate.log.votes import Vote
+from curate.spec.names import trim_name
 from curate.storage.files import Problem
 from curate.storage.tables import PROPOSERS
 
@@ -195,7 +196,7 @@ def expect_rename(pairs: Iterable[str], classes: tuple[str, ...]) -> dict[str, s
     """
     rename = {}
     for pair in pairs:
-        old, equals, new = pair.rpartition("=")
+        old, equals, new = map(trim_name, pair.rpartition("="))
         if not equals or not old or new not in classes:
             raise Problem(f"Expected --map OLD=NEW with a class ({', '.join(classes)}) on the right, found {pair!r}.")
         rename[old] = new

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from curate.images.sources import SPLIT_FOLDERS, label_and_split, read_csv_rows, walk_files, why_ignored
+from curate.spec.names import quote_name, trim_name
 from curate.spec.reading import parse_spec
 from curate.storage.files import Problem, write_atomic
 from curate.storage.folder import DatasetFolder
@@ -131,34 +131,29 @@ def _classes_called_train(files: list[tuple[str, ...]]) -> dict[str, str]:
 
     A split holds class folders; where no folder does, and other class folders stand beside, it is one of them.
     """
-    tops = {parts[0] for parts in files if len(parts) > 1}
+    tops = {trim_name(parts[0]) for parts in files if len(parts) > 1}
     like_splits = {name for name in tops if name.lower() in SPLIT_FOLDERS}
-    has_splits = any(len(parts) > 2 and parts[0] in like_splits for parts in files)
+    has_splits = any(len(parts) > 2 and trim_name(parts[0]) in like_splits for parts in files)
     return {} if has_splits or tops == like_splits else dict.fromkeys(like_splits, "")
 
 
 def _csv_labels(source: Path) -> tuple[Counter[str], str]:
-    return Counter(row.get("label", "").strip() for _, row in read_csv_rows(source)), "csv"
+    return Counter(trim_name(row.get("label", "")) for _, row in read_csv_rows(source)), "csv"
 
 
 def _render(folder: Path, source: Path, kind: str, counts: dict[str, int], start: Start) -> str:
-    quoted = [f"{_quote(name)}: {_quote(start.definitions.get(name, ''))}" for name in counts]
+    quoted = [f"{quote_name(name)}: {quote_name(start.definitions.get(name, ''))}" for name in counts]
     width = max(map(len, quoted))
     lines = [f"  {text:<{width}}  # {count:,} images" for text, count in zip(quoted, counts.values(), strict=True)]
     text = TEMPLATE.format(
-        name=_quote(_name(folder)),
+        name=quote_name(_name(folder)),
         classes="\n".join(lines),
-        path=_quote(Path(os.path.relpath(source, folder)).as_posix()),
+        path=quote_name(Path(os.path.relpath(source, folder)).as_posix()),
         kind=kind,
         accept_below=start.accept_below,
         recipe=start.recipe,
     )
     return text + start.end
-
-
-def _quote(text: str) -> str:
-    """A JSON string is a YAML string too, whatever is in it."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _name(folder: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from curate.images.decoder import SUFFIXES
 from curate.spec.model import Source, Spec
+from curate.spec.names import trim_name
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
@@ -115,10 +116,11 @@ def label_and_split(parts: tuple[str, ...], classes: dict[str, str] | None = Non
     """
     if len(parts) < 2:
         return "", ""
-    split = SPLIT_FOLDERS.get(parts[0].lower(), "") if parts[0] not in (classes or {}) else ""
+    top = trim_name(parts[0])
+    split = SPLIT_FOLDERS.get(top.lower(), "") if top not in (classes or {}) else ""
     if split:
-        return (parts[1] if len(parts) > 2 else ""), split
-    return parts[0], ""
+        return (trim_name(parts[1]) if len(parts) > 2 else ""), split
+    return top, ""
 
 
 def why_ignored(file: Path, root: Path) -> str:
@@ -160,7 +162,7 @@ def _csv_files(path: Path, source: Source) -> Iterator[FoundFile]:
         raise Problem(f"Expected the CSV source {path}, but it is not there. Correct `sources: path:` in dataset.yaml.")
     seen: dict[tuple[str, str], tuple[str, int]] = {}
     for number, row in read_csv_rows(path):
-        label = row.pop("label", "").strip()
+        label = trim_name(row.pop("label", ""))
         found = _csv_row(path, number, row, label, source)
         before, line = seen.setdefault((found.path, found.voter), (found.label, number))
         if before != found.label:

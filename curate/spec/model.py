@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from curate.spec.names import ClassName, trim_name
+
 Reviewed = Literal["review", "drop"]
 
 
@@ -24,7 +26,7 @@ class Source(Part):
 
     path: str = Field(description="a folder, or a CSV file with the columns path,label[,split,annotator]")
     kind: Literal["folders", "flat", "csv"] = Field("folders", description="folders: class folders; flat: unlabelled")
-    labels: dict[str, str] = Field({}, description="what the source calls a class -> the name of the class here")
+    labels: dict[ClassName, ClassName] = Field({}, description="what the source calls a class -> its name here")
     ignore: list[str] = Field([], description="patterns of paths to leave out, as in '*/thumbs/*'")
 
 
@@ -175,7 +177,7 @@ class Spec(Part):
     """One dataset as written down; see `curate init` for a commented example."""
 
     name: str = Field(min_length=1, pattern=r"^[\w][\w .-]*$")
-    classes: dict[str, str] = Field(description="class -> its definition in a sentence", min_length=1)
+    classes: dict[ClassName, str] = Field(description="class -> its definition in a sentence", min_length=1)
     sources: list[Source] = Field(min_length=1)
     images: Images = Images()
     split: Split = Split()
@@ -184,7 +186,7 @@ class Spec(Part):
     check: Check = Check()
     train: Train = Train()
     slices: dict[str, Slice] = Field({}, description="name -> which samples")
-    rules: dict[str, str] = Field({}, description="slice -> the class that `curate label` proposes for its samples")
+    rules: dict[str, ClassName] = Field({}, description="slice -> the class that `curate label` proposes for it")
     truth: str | None = Field(None, description="a CSV of planted faults, written by `curate demo`")
 
     @field_validator("classes", mode="before")
@@ -192,17 +194,22 @@ class Spec(Part):
     def names_are_text(cls, classes: Any) -> Any:
         """Let `classes: [cat, dog]` stand for classes without definitions, and `3:` for a class named '3'."""
         if isinstance(classes, list):
-            return {str(name): "" for name in classes}
-        if isinstance(classes, dict):
-            return {str(name): definition or "" for name, definition in classes.items()}
-        return classes
+            classes = {str(name): "" for name in classes}
+        if not isinstance(classes, dict):
+            return classes
+        if odd := [name for name in map(str, classes) if not name.isprintable()]:
+            raise ValueError(f"a class name must do as a folder name, {odd[0]!r} does not")
+        named = {trim_name(str(name)): definition or "" for name, definition in classes.items()}
+        if len(named) < len(classes):
+            raise ValueError("two classes have the same name but for the spaces around it; keep one of them")
+        return named
 
     @field_validator("classes")
     @classmethod
     def names_are_folder_names(cls, classes: dict[str, str]) -> dict[str, str]:
         """An export makes a folder of each class: a name must not lead elsewhere."""
         for name in classes:
-            if not name.strip() or name.startswith(".") or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+            if not name.strip() or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
                 raise ValueError(f"a class name must do as a folder name, {name!r} does not")
             if name == "sample_id":
                 raise ValueError("'sample_id' cannot be a class: tables with a column a class have one of that name")

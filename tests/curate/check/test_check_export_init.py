@@ -1,4 +1,5 @@
 import csv
+import re
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from curate.storage.folder import open_dataset
 from curate.versions.build import build_version
 from curate.versions.export import export_version, safe_cells
 from curate.versions.read import current_version
-from tests.conftest import draw_shape, write_findings, write_shapes
+from tests.conftest import curate, draw_shape, write_findings, write_shapes
 
 
 def manifest(**columns) -> pd.DataFrame:
@@ -187,6 +188,29 @@ def test_init_knows_split_folders_flat_folders_and_csv(tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\nflat/a.png,cat\n")
     init_dataset(tmp_path / "three", tmp_path / "labels.csv")
     assert read_spec(open_dataset(tmp_path / "three")).sources[0].kind == "csv"
+
+
+def test_init_offers_the_line_that_joins_two_spellings_of_a_class(tmp_path):
+    names = ("cat", "Cat", "caf\u00e9", "cafe\u0301", " dog ", "dog")
+    for seed, name in enumerate(names):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        draw_shape("disc", seed).save(tmp_path / "images" / name / "1.jpg")
+    said = curate("init", tmp_path / "set", "--from", tmp_path / "images").stderr
+    (line,) = re.findall(r"^    (labels: .*)$", said, re.MULTILINE)
+    assert line.isprintable() and r"cafe\u0301" in line
+    spec = tmp_path / "set" / "dataset.yaml"
+    text = re.sub(r"labels: \{\}.*", lambda _: line, spec.read_text(encoding="utf-8"))
+    kept = [one for one in text.splitlines() if not one.startswith(('  "Cat"', r'  "cafe\u0301"'))]
+    spec.write_text("\n".join(kept), encoding="utf-8")
+    dataset = open_dataset(tmp_path / "set")
+    assert read_spec(dataset).class_names == ["caf\u00e9", "cat", "dog"]
+    scan = scan_dataset(dataset, read_spec(dataset))
+    assert scan.samples["given_label"].value_counts().to_dict() == {"caf\u00e9": 2, "cat": 2, "dog": 2}
+    assert " dog /1.jpg" in set(scan.samples["path"])
+
+
+def test_init_of_different_classes_offers_nothing(shapes, tmp_path):
+    assert not curate("init", tmp_path / "set", "--from", shapes).stderr
 
 
 def test_a_class_called_train_is_a_class_beside_others(tmp_path):

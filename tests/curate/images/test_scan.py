@@ -204,6 +204,8 @@ def test_split_folders_are_not_classes():
     assert label_and_split(("train", "cat", "a.jpg")) == ("cat", "train")
     assert label_and_split(("train", "a.jpg"), {"train": "a locomotive"}) == ("train", "")
     assert label_and_split(("a.jpg",)) == ("", "")
+    assert label_and_split(("train ", " cat", "a.jpg")) == ("cat", "train")
+    assert label_and_split(("cat ", "a.jpg")) == ("cat", "")
 
 
 def test_a_new_image_policy_makes_the_pixels_anew(scanned):

@@ -105,3 +105,12 @@ def test_digest_is_of_the_meaning():
 
 def test_schema_knows_the_keys():
     assert {"name", "classes", "sources", "policy", "check"} <= set(spec_schema()["properties"])
+
+
+def test_class_names_have_no_spaces_around_them():
+    spec = parse_spec(
+        'name: a\nclasses: {"cat ": A cat., dog: ""}\nsources: [{path: b, labels: {" Cats": "cat "}}]', Path("a.yaml")
+    )
+    assert spec.class_names == ["cat", "dog"] and spec.sources[0].labels == {"Cats": "cat"}
+    with pytest.raises(Problem, match=r"a\.yaml:2: classes: two classes .* but for the spaces"):
+        parse_spec('name: a\nclasses: {"cat ": A cat., cat: ""}\nsources: [{path: b}]', Path("a.yaml"))
