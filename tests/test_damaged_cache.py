@@ -100,7 +100,17 @@ def test_a_view_of_a_damaged_table_names_what_makes_it(built, tmp_path, typed, d
     file = tmp_path / "pets" / ".curate" / f"{table}.parquet"
     file.write_bytes(damage(file.read_bytes()))
     _, said = typed(command, tmp_path / "pets", code=2)
-    assert said.startswith(f"Removed {file}: it was damaged.") and next_command in said.splitlines()[1]
+    assert said.startswith(f"Removed {file}, a damaged file") and next_command in said.splitlines()[1]
+
+
+def test_thumbnails_that_are_gone_are_scanned_again(built, tmp_path, typed):
+    shutil.copytree(built.path, tmp_path / "pets")
+    image = next((tmp_path / "pets" / "images" / "cat").glob("*.jpg"))
+    for file in (tmp_path / "pets" / ".curate" / "thumbnails-v1").iterdir():
+        file.write_bytes(scribble(file.read_bytes()))
+    assert "curate scan" in typed("similar", tmp_path / "pets", image, code=2)[1]
+    typed("scan", tmp_path / "pets")
+    typed("similar", tmp_path / "pets", image)
 
 
 def test_what_is_no_cache_is_refused_and_stays(built, tmp_path, typed):

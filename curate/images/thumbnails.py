@@ -31,8 +31,8 @@ def read_thumbnails(dataset: DatasetFolder, sample_ids: Sequence[str]) -> dict[s
     Problem
         When one is missing: the cache was deleted, or the sample is unreadable.
     """
-    rows = thumbnail_cache(dataset).read(list(sample_ids)) if len(sample_ids) else None
-    found = {} if rows is None else dict(zip(rows["sample_id"], rows["image"], strict=True))
+    rows = thumbnail_cache(dataset).read(list(sample_ids))
+    found = dict(zip(rows["sample_id"], rows["image"], strict=True)) if len(rows) else {}
     missing = [sample_id for sample_id in sample_ids if sample_id not in found]
     if missing:
         raise Problem(

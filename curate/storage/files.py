@@ -129,5 +129,5 @@ def read_or_remove(path: Path, read: Callable[[Path], Value]) -> Value | None:
     except Damaged:
         with contextlib.suppress(OSError):  # a file system that cannot be written to: it is passed over all the same
             path.unlink(missing_ok=True)
-        warn(f"Removed {path}: it was damaged. It belongs to the cache, so what it held is made again.")
+        warn(f"Removed {path}, a damaged file of the cache: what it held can be made again.")
         return None

@@ -149,5 +149,6 @@ def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None):
             raise  # the file system's word, not one about what is in the file
         raise Damaged(
-            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip('.')}. Restore the file."
+            f"{path}: expected a Parquet table, but {str(error).splitlines()[0].rstrip('.')}. Restore the file; "
+            "if it lies under .curate/, delete it and run the command that makes it again."
         ) from None

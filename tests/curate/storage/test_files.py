@@ -42,4 +42,4 @@ def test_a_damaged_file_is_refused_and_one_of_the_cache_dropped(tmp_path, capsys
         read_json(path)
     assert path.read_bytes() == content
     assert read_cached(path, read_json) is None and not path.exists()
-    assert capsys.readouterr().err.startswith(f"Removed {path}: it was damaged.")
+    assert capsys.readouterr().err.startswith(f"Removed {path}, a damaged file")
