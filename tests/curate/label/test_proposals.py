@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from curate.log.proposals import PICKS, combine_proposals, read_picks, read_proposals, write_picks, write_proposals
-from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES
 
@@ -70,12 +69,13 @@ def test_votes_for_classes_that_are_gone_do_not_count() -> None:
     assert combined[["sample_id", "label", "voters"]].values.tolist() == [["a", "dog", 1]]
 
 
-def test_a_broken_table_is_told_in_a_sentence(tmp_path) -> None:
+def test_a_broken_table_is_told_of_and_dropped(tmp_path, capsys) -> None:
     dataset = DatasetFolder(tmp_path)
     dataset.cache.mkdir()
-    (dataset.cache / "next.parquet").write_bytes(b"PK no parquet at all")
-    with pytest.raises(Problem, match=r"next\.parquet: expected a Parquet table"):
-        read_picks(dataset)
+    file = dataset.cache / "next.parquet"
+    file.write_bytes(b"PK no parquet at all")
+    assert read_picks(dataset).empty and not file.exists()
+    assert f"Removed {file}" in capsys.readouterr().err
 
 
 def test_proposals_and_picks_come_back_as_written(tmp_path) -> None:
