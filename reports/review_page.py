@@ -7,7 +7,8 @@ The page is a plain dict; ``curate.reporting.review_page`` gathers it:
 
 - ``id, issue, score, chance`` (that it is real; None when that is not known), ``evidence``;
 - ``action, label``: what is suggested, '' for nothing; ``keeper``: of a group;
-- ``members`` of ``id, path, label, size, evidence, open`` (whether it is asked about), ``hidden`` that did not fit;
+- ``members`` of ``id, path, label, size, evidence, open`` (whether it is asked about), ``after`` (the ids of the latest
+  decisions on it), ``hidden`` that did not fit;
 - ``context``: pictures to compare with, of ``id, path, label``.
 
 What the page lets a reviewer download is JSONL, one ``curate.decide.answers.Answer`` a line.

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from curate.log.conflicts import (
-    CONFLICT,
-    LABEL_ISSUES,
-    find_conflicts,
-    open_conflicts,
-    standing_decisions,
-    states_label,
-)
+from curate.log.conflict_findings import find_conflicts
+from curate.log.conflicts import weigh_log
+from curate.log.decision import CONFLICT, LABEL_ISSUES, states_label
 from curate.log.decisions import read_log
 from curate.log.outcomes import decided_pairs, fold_decisions
 from curate.storage.files import read_cached
@@ -44,7 +39,7 @@ def read_scored(dataset: DatasetFolder) -> pd.DataFrame:
 def with_conflicts(dataset: DatasetFolder, scored: pd.DataFrame) -> pd.DataFrame:
     """Return ``scored`` with the open conflicts between decisions, which come and go with the log alone."""
     events = read_log(dataset.decisions)
-    table = read_cached(dataset.cache / "samples.parquet", read_parquet) if open_conflicts(events) else None
+    table = read_cached(dataset.cache / "samples.parquet", read_parquet) if weigh_log(events)[1] else None
     if table is None:
         return scored
     conflicts = find_conflicts(events, dict(zip(table["sample_id"], table["path"], strict=True)))
@@ -61,13 +56,11 @@ def open_findings(dataset: DatasetFolder, findings: pd.DataFrame | None = None) 
     """
     table = read_findings(dataset) if findings is None else findings
     table = table[table["is_issue"]]  # at once: most of the scored rows passed
-    events = read_log(dataset.decisions)
-    decisions = standing_decisions(events)
+    decisions, disputed = weigh_log(read_log(dataset.decisions))  # now: the table may be older than the last decision
     # A person who stated the label of a sample has answered whatever a detector asks about it.
     stated = {one.sample_id for one in decisions if states_label(one)}
     answered = decided_pairs(decisions) | {(sample_id, issue) for sample_id in stated for issue in LABEL_ISSUES}
     gone = set(fold_decisions(decisions).query("dropped")["sample_id"])
-    disputed = open_conflicts(events)  # now: the table may have been read before the last decision
     pairs = zip(table["sample_id"], table["issue"], strict=True)
     waiting = [
         pair[0] in disputed if pair[1] == CONFLICT else pair not in answered and pair[0] not in gone for pair in pairs

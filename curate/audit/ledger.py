@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from curate.audit.reliability import Reliability, fit_reliability, forecast_right, jeffreys_interval
-from curate.log.conflicts import CONFLICT
-from curate.log.decision import UNTAUGHT, Decision
+from curate.log.decision import CONFLICT, UNTAUGHT, Decision
 from curate.storage.tables import empty, shaped
 
 TOPS = (50, 100, 200)

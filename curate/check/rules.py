@@ -9,7 +9,7 @@ import pandas as pd
 from curate.audit.audit import DETECTORS
 from curate.audit.findings import open_findings
 from curate.images.samples import read_scan
-from curate.log.conflicts import CONFLICT
+from curate.log.decision import CONFLICT
 from curate.spec.model import Check, Spec
 from curate.storage.files import Problem, read_cached
 from curate.storage.folder import DatasetFolder

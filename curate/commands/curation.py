@@ -108,7 +108,7 @@ def findings(
     """List what the audit found, and where people differ, worst first."""
     from curate.audit.audit import DETECTORS
     from curate.audit.findings import open_findings, read_findings
-    from curate.log.conflicts import CONFLICT
+    from curate.log.decision import CONFLICT
     from curate.storage.tables import FINDINGS_CSV
     from curate.versions.export import safe_cells
 
@@ -217,7 +217,7 @@ def print_applied(applied: Applied, dataset: Path, json: bool) -> None:
     from dataclasses import asdict
 
     from curate.exchange.check import describe_faults
-    from curate.log.conflicts import CONFLICT
+    from curate.log.decision import CONFLICT
 
     if json:
         decisions = [one.model_dump() for one in applied.decisions]

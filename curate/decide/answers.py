@@ -21,20 +21,11 @@ from curate.audit.findings import read_findings
 from curate.exchange.check import Fault, describe_faults
 from curate.exchange.rows import brief, parse_json, read_text
 from curate.images.samples import Scan, read_scan
-from curate.log.conflicts import (
-    CONFLICT,
-    LABEL_ISSUES,
-    POLICY,
-    count_seen,
-    find_last_word,
-    is_same_outcome,
-    said_decisions,
-    standing_decisions,
-    tell_word,
-)
-from curate.log.decision import Decision
+from curate.log.conflicts import contradict, said_decisions, weigh_log, weigh_sample
+from curate.log.decision import CONFLICT, LABEL_ISSUES, POLICY, Decision, tell_word
 from curate.log.decisions import append_composed
 from curate.log.events import utc_time
+from curate.log.last_word import find_last_word
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
 from curate.storage.files import Problem
@@ -47,6 +38,7 @@ LARGEST = 50_000_000  # bytes; 100,000 answers with notes are half of it
 LONGEST_LINE = 10_000
 LONGEST_NAME = 100
 LONGEST_NOTE = 2_000
+MOST_PARENTS = 100
 AHEAD = timedelta(days=1)  # that a reviewer's clock may be
 
 
@@ -54,7 +46,7 @@ class Answer(BaseModel):
     """One line of an answers file: what a reviewer said of one finding, and when, by the reviewer's own clock.
 
     `label` is the class of a `relabel`, or the sample that stays for a `merge`; `before` the class that the page
-    showed.
+    showed; `after` the ids of the latest decisions on the sample when the page was made: what its reader had seen.
 
     >>> line = {"sample_id": "0" * 20, "finding": "dark", "action": "drop", "reviewer": "ann"}
     >>> Answer(**line, time="2026-05-01T12:00:00+02:00").time
@@ -68,6 +60,7 @@ class Answer(BaseModel):
     action: Literal["keep", "relabel", "drop", "merge"]
     label: str = ""
     before: str = ""
+    after: tuple[str, ...] = Field((), max_length=MOST_PARENTS, strict=False)
     note: str = Field("", max_length=LONGEST_NOTE)
     reviewer: str
     time: str
@@ -174,8 +167,7 @@ def apply_answers(dataset: DatasetFolder, spec: Spec, path: Path, skip_bad: bool
         return list(desk.made.values())
 
     written, desk = append_composed(dataset.decisions, compose), results[0]
-    contested = sum(one.seen is not None for one in desk.made.values())
-    return Applied(written, desk.known, desk.agreed, contested, desk.faults)
+    return Applied(written, desk.known, desk.agreed, len(desk.contested), desk.faults)
 
 
 @dataclass
@@ -193,10 +185,11 @@ class _Desk:
     faults: list[Fault] = field(default_factory=list)
     known: int = 0
     agreed: int = 0
+    contested: set[str] = field(default_factory=set)  # places of lines that do not count yet
 
 
 def _open_desk(scan: Scan, findings: pd.DataFrame, spec: Spec, events: list[Decision]) -> _Desk:
-    rows = resolve_labels(scan, fold_decisions(standing_decisions(events)), spec)
+    rows = resolve_labels(scan, fold_decisions(weigh_log(events)[0]), spec)
     by_sample: defaultdict[str, list[Decision]] = defaultdict(list)
     for one in events:
         by_sample[one.sample_id].append(one)
@@ -233,7 +226,7 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
     earlier = find_last_word(desk.events[answer.sample_id], decision)
     if _event(decision) in desk.told or _is_older(answer, earlier, desk):
         desk.known += 1
-    elif earlier and earlier.tool != POLICY and is_same_outcome(earlier, decision):
+    elif earlier and earlier.tool != POLICY and not contradict(earlier, decision):
         is_own = earlier.actor == answer.reviewer
         desk.known, desk.agreed = desk.known + is_own, desk.agreed + (not is_own)
     elif mismatch := _mismatch(answer, earlier, desk):
@@ -241,25 +234,28 @@ def _judge(answer: Answer, place: str, desk: _Desk) -> None:
     elif gone := _no_longer(answer, earlier, desk):
         desk.faults.append(Fault("no longer open", place, gone))
     else:
-        _write(decision, earlier, place, desk)
+        _write(decision, place, desk)
 
 
-def _write(decision: Decision, earlier: Decision | None, place: str, desk: _Desk) -> None:
-    """Put ``decision`` on the desk; over another person's word it does not count yet: they could not be seen."""
+def _write(decision: Decision, place: str, desk: _Desk) -> None:
+    """Put ``decision`` on the desk; against another person's word that the page did not show it does not count yet."""
     events = desk.events[decision.sample_id]
-    if earlier and earlier.actor != decision.actor and earlier.tool != POLICY:
-        decision = decision.model_copy(update={"seen": count_seen(events, earlier, decision.actor)})
+    events.append(decision)
+    desk.made[place] = decision
+    desk.told.add(_event(decision))
+    if not any(one is decision for one in weigh_sample(events).counting):
+        desk.contested.add(place)
     elif decision.action == "relabel":
         desk.labels[decision.sample_id] = decision.label
-    desk.made[place] = decision
-    events.append(decision)
-    desk.told.add(_event(decision))
 
 
 def _find_fault(answer: Answer, place: str, desk: _Desk) -> Fault | None:
     """Return what is wrong with ``answer`` whatever anybody has said; None when it can stand."""
     if answer.sample_id not in desk.samples:
         return Fault("unknown sample", place, f"{answer.sample_id} is not in this dataset")
+    if unknown := set(answer.after) - {one.id for one in desk.events[answer.sample_id]}:
+        why = f"the page showed the decision {brief(min(unknown))}, which this log lacks: pull the log it was made from"
+        return Fault("unknown decision", place, why)
     if answer.action == "merge":
         if answer.label not in desk.samples:
             return Fault("unknown sample", place, f"{brief(answer.label)} is to stay, but is not in this dataset")
@@ -297,6 +293,7 @@ def _decide(answer: Answer, desk: _Desk) -> Decision:
         score=None if row is None else row.score,
         detector=None if row is None else row.detector,
         answered=answer.time,
+        after=answer.after,
     )
 
 
@@ -340,10 +337,10 @@ def _refuse_lost_copies(desk: _Desk, events: Iterable[Decision]) -> None:
     """Take merges back whose keeper is left out in the end: merged into each other, two copies would both be gone."""
     if not any(one.action == "merge" for one in desk.made.values()):
         return
-    folded = fold_decisions(standing_decisions([*events, *desk.made.values()]))
+    folded = fold_decisions(weigh_log([*events, *desk.made.values()])[0])
     gone = set(folded.loc[folded["dropped"], "sample_id"])
     for place, one in list(desk.made.items()):
-        if one.action == "merge" and one.seen is None and one.label in gone:
+        if one.action == "merge" and place not in desk.contested and one.label in gone:
             desk.faults.append(Fault("conflict", place, f"{one.label} is to stay, but was dropped or merged itself"))
             del desk.made[place]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from curate.audit.findings import open_findings, read_findings
 from curate.images.samples import Scan, find_sample, read_scan
-from curate.log.conflicts import CONFLICT, LABEL_ISSUES
-from curate.log.decision import ACTIONS, Decision
+from curate.log.decision import ACTIONS, CONFLICT, LABEL_ISSUES, Decision
 from curate.log.decisions import append_decisions, current_user, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec

@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from curate.audit.findings import LABEL_ISSUES, open_findings
+from curate.audit.findings import open_findings
 from curate.exchange.formats import written_format
 from curate.exchange.label_studio import SUGGESTED_BY, render_config, write_tasks
 from curate.exchange.lines import write_csv, write_jsonl
 from curate.images.samples import Scan, read_scan
+from curate.log.decision import LABEL_ISSUES
 from curate.log.proposals import read_proposals
 from curate.log.votes import by_people
 from curate.spec.model import Spec

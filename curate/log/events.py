@@ -6,6 +6,7 @@ that was cut off and was never acknowledged, and is passed over.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -19,19 +20,23 @@ from pydantic import BaseModel, ValidationError
 from curate.storage.files import Problem, lock_file
 
 Event = TypeVar("Event", bound=BaseModel)
+GIT_MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 
 
 def read_events(path: Path, kind: type[Event]) -> dict[int, Event]:
     """Return the events in ``path`` by line number, counted from 1; none when there is no file.
 
+    A byte-order mark and Windows's line ends, which editors leave, are read past.
+
     Raises
     ------
     Problem
-        When a line is no event of that ``kind``; the sentence names file and line.
+        When a line is no event of that ``kind``, or a conflict marker of git's; the sentence names file and line.
     """
     if not path.is_file():
         return {}
-    *lines, last = path.read_bytes().split(b"\n")  # as bytes: a line that is no UTF-8 is told by its number, too
+    # As bytes: a line that is no UTF-8 is told by its number, too.
+    *lines, last = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     lines += [last] if _is_whole(last, kind) else []
     return {number: _parse(line, path, number, kind) for number, line in enumerate(lines, 1) if line.strip()}
 
@@ -81,6 +86,12 @@ def _parse(line: bytes, path: Path, number: int, kind: type[Event]) -> Event:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
+        if line.startswith(GIT_MARKS):
+            raise Problem(
+                f"{path}:{number}: git left a conflict marker here. Both sides belong to the log: take out the lines "
+                f"that begin with <<<<<<<, |||||||, ======= and >>>>>>>, and no others. With the line `{path.name} "
+                "merge=union` in .gitattributes git merges logs by itself."
+            ) from None
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "line"
         raise Problem(
@@ -92,7 +103,7 @@ def _parse(line: bytes, path: Path, number: int, kind: type[Event]) -> Event:
 def _is_whole(line: bytes, kind: type[BaseModel]) -> bool:
     """Return whether ``line`` is an event: an editor may have saved the last one without its newline."""
     with contextlib.suppress(ValidationError):
-        return bool(kind.model_validate_json(line))
+        return bool(kind.model_validate_json(line.removeprefix(codecs.BOM_UTF8)))
     return False
 
 

@@ -11,8 +11,7 @@ from curate.audit.findings import open_findings, read_findings
 from curate.audit.ledger import expected_errors
 from curate.audit.patterns import read_members, read_patterns
 from curate.images.samples import Scan
-from curate.log.conflicts import CONFLICT, LABEL_ISSUES, states_label
-from curate.log.decision import Decision
+from curate.log.decision import CONFLICT, LABEL_ISSUES, Decision, states_label
 from curate.log.outcomes import fold_decisions
 from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder

@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 
 from curate.audit.audit import DETECTORS
-from curate.audit.findings import LABEL_ISSUES, open_findings, read_findings
+from curate.audit.findings import open_findings, read_findings
 from curate.audit.ledger import CALIBRATED, NO_FAULTS, judge_decisions
 from curate.audit.reliability import fit_reliability, predict_right
 from curate.decide.keepers import find_keepers
 from curate.images.samples import Scan, read_scan
-from curate.log.conflicts import CONFLICT
-from curate.log.decision import Decision
-from curate.log.decisions import read_decisions
+from curate.log.ancestry import find_heads
+from curate.log.conflicts import weigh_log
+from curate.log.decision import CONFLICT, LABEL_ISSUES, Decision
+from curate.log.decisions import read_log
 from curate.log.outcomes import fold_decisions
 from curate.reporting.issues import ORDER
 from curate.reporting.report import compact_thumbnails
@@ -60,6 +61,7 @@ class _Desk:
     samples: pd.DataFrame
     gone: set[str]
     keepers: dict[str, str]
+    heads: dict[str, tuple[str, ...]]
 
 
 def write_review_page(
@@ -116,13 +118,14 @@ def collect_cards(
     Issues come in the order of the report, the worst scores of each first: scores of different issues do not compare.
     """
     scan = read_scan(dataset)
-    findings, decisions = read_findings(dataset), read_decisions(dataset.decisions)
+    events = read_log(dataset.decisions)
+    findings, decisions = read_findings(dataset), weigh_log(events)[0]
     known = sorted({*DETECTORS, CONFLICT, *findings["issue"]})
     if issue and issue not in known:
         raise Problem(f"Expected an issue ({', '.join(known)}), found {issue!r}.")
     waiting = open_findings(dataset, findings)
     waiting = waiting.assign(chance=_chances(waiting, decisions))
-    desk = _open_desk(dataset, spec, scan, decisions)
+    desk = _open_desk(dataset, spec, scan, events)
     waiting = waiting[waiting["sample_id"].isin(desk.samples.index) & (waiting["issue"] == (issue or waiting["issue"]))]
     asked = _in_order(waiting, desk)
     shown = asked[:limit] if limit else asked
@@ -131,8 +134,8 @@ def collect_cards(
     return cards, len(asked) - len(shown)
 
 
-def _open_desk(dataset: DatasetFolder, spec: Spec, scan: Scan, decisions: list[Decision]) -> _Desk:
-    folded = fold_decisions(decisions)
+def _open_desk(dataset: DatasetFolder, spec: Spec, scan: Scan, events: list[Decision]) -> _Desk:
+    folded = fold_decisions(weigh_log(events)[0])
     gone = set(folded.loc[folded["dropped"], "sample_id"])
     groups = read_table(dataset.cache / "groups.parquet", f"curate audit {dataset.path}")
     rows = current_rows(dataset, scan, spec).set_index("sample_id")
@@ -141,7 +144,11 @@ def _open_desk(dataset: DatasetFolder, spec: Spec, scan: Scan, decisions: list[D
     readable = readable.assign(label=rows["label"].reindex(readable.index).fillna("").astype(str))
     readable = readable.assign(group_id=groups.set_index("sample_id")["group_id"].reindex(readable.index).fillna(""))
     exam = set(rows.index[rows["claim"] == "test"])
-    return _Desk(readable, gone, find_keepers(groups, scan.samples, gone, exam))
+    own: dict[str, list[Decision]] = {}
+    for one in events:
+        own.setdefault(one.sample_id, []).append(one)
+    heads = {sample_id: find_heads(said) for sample_id, said in own.items()}
+    return _Desk(readable, gone, find_keepers(groups, scan.samples, gone, exam), heads)
 
 
 def _in_order(waiting: pd.DataFrame, desk: _Desk) -> list[list[Any]]:
@@ -211,6 +218,7 @@ def _member(row: Any, desk: _Desk, is_open: bool, sample_id: str = "") -> dict[s
         "size": f"{sample['width']:,} × {sample['height']:,}",
         "evidence": row.evidence if row is not None else "",
         "open": is_open,
+        "after": list(desk.heads.get(sample["sample_id"], ())),
     }
 
 

@@ -88,6 +88,7 @@ function linesOf(card, answer, isWhole = true) {
     action,
     label,
     before: member.label,
+    after: member.after,
     note: (memory.notes[card.id] || "").trim(),
     reviewer: answer.by,
     time: answer.time,

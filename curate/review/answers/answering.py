@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from curate.log.conflicts import count_seen, said_decisions, weigh_sample
+from curate.log.conflicts import said_decisions, weigh_sample
 from curate.log.decision import Decision
 from curate.log.decisions import append_composed, current_user
 from curate.review.answers.desk import ANSWERS, TOOL, Answer, Desk, State
@@ -141,7 +141,7 @@ class Answering:
                 refused[sample_id] = f"{name}: a note is the reason of a decision, and you made none yet. Answer first."
             noted = [own[one] for one in dict.fromkeys(sample_ids) if one in own and own[one].reason != text]
             changed = {"reason": text, "tool": TOOL}
-            return [one.model_copy(update={**changed, "seen": _seen_again(one, events)}) for one in noted]
+            return [one.model_copy(update={**changed, "after": _after_again(one, events)}) for one in noted]
 
         return Answered(append_composed(self.dataset.decisions, compose), refused)
 
@@ -203,11 +203,10 @@ def _expect_answer(
         raise Problem(f"Expected samples of {dataset.path}, but {len(unknown)} are not in its last scan ({named}).")
 
 
-def _seen_again(decision: Decision, events: Iterable[Decision]) -> int | None:
-    """Return what its author had `seen` when saying ``decision`` again; None for all that there is."""
+def _after_again(decision: Decision, events: Iterable[Decision]) -> tuple[str, ...] | None:
+    """Return what ``decision`` comes after when it is said again: itself where it is in conflict, else all there is."""
     own = [one for one in events if one.sample_id == decision.sample_id]
-    firsts = [first for first, second in weigh_sample(own).conflicts if second is decision]
-    return count_seen(own, firsts[0], decision.actor) if firsts else None
+    return (decision.id,) if any(decision in pair for pair in weigh_sample(own).conflicts) else None
 
 
 def _undo_of(decision: Decision, actor: str) -> Decision:

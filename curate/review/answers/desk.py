@@ -6,22 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from curate.decide.keepers import find_keepers
-from curate.log.conflicts import (
-    CONFLICT,
-    LABEL_ISSUES,
-    POLICY,
-    Weighed,
-    conflict_row,
-    count_seen,
-    find_last_word,
-    is_same_outcome,
-    states_label,
-    tell_word,
-    weigh_sample,
-)
-from curate.log.decision import ACTIONS, Action, Decision
+from curate.log.ancestry import events_without, find_heads
+from curate.log.conflict_findings import conflict_row
+from curate.log.conflicts import Pair, Weighed, contradict, find_rings, weigh_sample
+from curate.log.decision import ACTIONS, CONFLICT, LABEL_ISSUES, POLICY, Action, Decision, states_label, tell_word
+from curate.log.last_word import find_last_word, has_settled
 from curate.log.outcomes import Folded, fold_sample
-from curate.log.rings import find_rings, merge_in_force
 from curate.review.answers.found import COPIES, Evidence
 from curate.storage.files import Problem
 
@@ -71,11 +61,14 @@ class Desk:
             return
         held = [self._hold_against(one, names_class=answer == "relabel") for one in planned]
         is_contested = any(one.sample_id in self.contested for one in planned)
+        unseen = {one.sample_id: one.after for one in held if one and one.after is not None}
         for one in filter(None, held):
-            if is_contested and one.seen is None and one.action == "merge":
+            if is_contested and one.after is None and one.action == "merge":
                 continue  # into a copy that does not stay while it is contested: both would be gone
-            self.made.append(one)
-            self.events.setdefault(one.sample_id, []).append(one)
+            # Who had not seen one word on a sample had not seen it for their other answers there, either.
+            said = one.model_copy(update={"after": unseen[one.sample_id]}) if one.sample_id in unseen else one
+            self.made.append(said)
+            self.events.setdefault(one.sample_id, []).append(said)
             self._weighed.pop(one.sample_id, None)
 
     def states(self, sample_ids: Iterable[str]) -> dict[str, State]:
@@ -101,13 +94,13 @@ class Desk:
             self._weighed[sample_id] = weigh_sample(self.events.get(sample_id, ()))
         return self._weighed[sample_id]
 
-    def _closes_ring(self, sample_id: str, weighed: Weighed) -> tuple[Decision, Decision] | None:
+    def _closes_ring(self, sample_id: str, weighed: Weighed) -> Pair | None:
         """Return the sample's merge, after what it is at odds with, where it is the latest of a ring of merges."""
         path: dict[str, Decision] = {}
-        merge = merge_in_force(weighed.counting)
-        while merge and merge.sample_id not in path:
-            path[merge.sample_id] = merge
-            merge = merge_in_force(self._alone(merge.label).counting)
+        last = weighed.counting[-1:]
+        while last and last[0].action == "merge" and last[0].sample_id not in path:
+            path[last[0].sample_id] = last[0]
+            last = self._alone(last[0].label).counting[-1:]
         return next((ring for ring in find_rings(path.values()) if ring[1].sample_id == sample_id), None)
 
     def said(self, sample_id: str) -> list[Decision]:
@@ -154,7 +147,7 @@ class Desk:
     def _conflict_rows(self, sample_id: str, is_settled_too: bool) -> list[Any]:
         """Return the finding that two people differ on the sample, if it is open or (`is_settled_too`) was."""
         weighed = self.weighed(sample_id)
-        is_asked = weighed.conflicts or (is_settled_too and weighed.settled_by)
+        is_asked = weighed.conflicts or (is_settled_too and has_settled(self.events.get(sample_id, ())))
         is_there = self.evidence.audited and sample_id in self.evidence.path
         return [conflict_row(sample_id, weighed.conflicts, self.evidence.path)] if is_asked and is_there else []
 
@@ -200,7 +193,7 @@ class Desk:
         if other is None:
             return decision
         meant = self._as_seen(decision, other, names_class)
-        if is_same_outcome(other, meant):
+        if not contradict(other, meant):
             return None
         what = f"{other.actor} said {tell_word(other, self.evidence.path)} meanwhile"
         self.contested[decision.sample_id] = (
@@ -208,7 +201,7 @@ class Desk:
             f"not count until one of you decides: the sample is now in {CONFLICT}."
         )
         own = [one for _, one in self.weighed(decision.sample_id).conflicts if one.actor == self.actor]
-        is_noted = any(one.finding == meant.finding and is_same_outcome(one, meant) for one in own)
+        is_noted = any(one.finding == meant.finding and not contradict(one, meant) for one in own)
         return None if is_noted else meant
 
     def _is_said(self, decision: Decision) -> bool:
@@ -230,13 +223,11 @@ class Desk:
 
     def _as_seen(self, decision: Decision, other: Decision, names_class: bool) -> Decision:
         """Return ``decision`` as a reviewer meant it who had not seen the ``other`` one yet."""
-        events = self.events[decision.sample_id]
-        known = weigh_sample(events[: events.index(other)]).counting
-        before = fold_sample(known).label or self.evidence.given.get(decision.sample_id, "")
+        seen = events_without(self.events[decision.sample_id], other, self.actor)
+        before = fold_sample(weigh_sample(seen).counting).label or self.evidence.given.get(decision.sample_id, "")
         keeps_label = decision.action == "keep" and decision.label and not names_class
-        seen = count_seen(events, other, self.actor)
         label = before if keeps_label else decision.label
-        return decision.model_copy(update={"before": before, "label": label, "seen": seen})
+        return decision.model_copy(update={"before": before, "label": label, "after": find_heads(seen)})
 
 
 def kept(said: Sequence[Decision]) -> bool:

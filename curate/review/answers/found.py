@@ -12,7 +12,7 @@ import pandas as pd
 from curate.audit.findings import read_scored
 from curate.decide.keepers import find_keepers
 from curate.images.samples import read_scan
-from curate.log.conflicts import CONFLICT
+from curate.log.decision import CONFLICT
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder

@@ -14,7 +14,7 @@ import pandas as pd
 
 from curate.audit.ledger import expected_errors
 from curate.images.thumbnails import read_thumbnails
-from curate.log.conflicts import standing_decisions
+from curate.log.conflicts import weigh_log
 from curate.log.decision import ACTIONS, Decision
 from curate.log.outcomes import fold_sample
 from curate.review.answers.answering import Answering
@@ -101,7 +101,7 @@ def find_page(sitting: Reviewed, sample_id: str, chosen: int) -> Page:
     """Return what the panel shows of a sample ('' for none); ``chosen`` is how many an answer would be for."""
     evidence = sitting.answering.evidence
     events = sitting.events
-    decisions = standing_decisions(events)
+    decisions, _ = weigh_log(events)
     page = Page(
         head="Open a sample or select some: what was found of it appears here.",
         definitions=_definitions(evidence.spec.classes),
@@ -144,7 +144,7 @@ def tell_progress(sitting: Reviewed) -> str:
     total = sum(row.issue == "label_error" for row in found)
     told = [f"**{total - len(errors):,} of {total:,} label errors answered.**"] if total else []
     if errors:
-        rows = expected_errors(pd.DataFrame(errors), standing_decisions(sitting.events), tops=(len(errors),))
+        rows = expected_errors(pd.DataFrame(errors), weigh_log(sitting.events)[0], tops=(len(errors),))
         told.append("About {expected:.0f} of the rest are real ({low:.0f} to {high:.0f}).".format(**rows.iloc[0]))
     others = Counter(row.issue for row in waiting if row.issue != "label_error")
     if others:

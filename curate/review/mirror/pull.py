@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from curate.audit.findings import LABEL_ISSUES
-from curate.log.decision import Decision
+from curate.log.decision import LABEL_ISSUES, Decision
 from curate.log.decisions import append_composed, current_user
 from curate.review.mirror.rows import DROP, KEEP, current_labels, waiting_findings
 from curate.review.mirror.snapshot import mark, read_snapshot, review_name, write_snapshot, writing

@@ -139,7 +139,7 @@ def test_somebody_elses_answer_stays_and_is_told(asked, tmp_path):
         line(ids[2], "relabel", label="square"),
     )
     done = apply_answers(dataset, spec, path)
-    assert [(one.sample_id, one.seen) for one in done.decisions] == [(one, 0) for one in ids[:3]]
+    assert [(one.sample_id, one.after) for one in done.decisions] == [(one, ()) for one in ids[:3]]
     assert (done.contested, done.faults) == (2, [])
     assert read_decisions(dataset.decisions) == [*before, done.decisions[2]]
     conflicts = open_findings(dataset).query("issue == 'decision_conflict'")

@@ -22,8 +22,10 @@ from curate.decide.by_hand import decide_sample
 from curate.decide.policy import apply_policy
 from curate.images.init import init_dataset
 from curate.images.samples import Scan, read_scan
-from curate.log.conflicts import CONFLICT, count_seen, find_conflicts, is_same_outcome, standing_decisions, weigh_sample
-from curate.log.decision import Decision
+from curate.log.ancestry import events_seen, events_without
+from curate.log.conflict_findings import find_conflicts
+from curate.log.conflicts import contradict, weigh_log, weigh_sample
+from curate.log.decision import CONFLICT, Decision, stated_label, takes_out
 from curate.log.decisions import append_decisions, decisions_digest, read_decisions, read_log
 from curate.log.outcomes import fold_decisions, fold_sample
 from curate.reporting.issues import collect_issues
@@ -89,15 +91,16 @@ def label(path: Path) -> str:
     return fold_sample(read_decisions(path)).label
 
 
-def test_each_decision_says_how_much_of_the_log_on_its_sample_its_author_had_seen(tmp_path: Path) -> None:
+def test_each_decision_names_the_latest_on_its_sample_that_its_author_had_seen(tmp_path: Path) -> None:
     path = tmp_path / "log"
     one, two, three = append_decisions(
         path, [said("ann", "drop"), said("ann", "drop", sample_id=B), said("ann", "undrop")]
     )
-    assert (one.seen, two.seen, three.seen) == (0, 0, 1)
-    undo = said("ann", "undo", three.id)
-    assert [one.seen for one in append_decisions(path, [undo, said("bob", "drop")])] == [2, 3]
-    assert append_decisions(path, [said("bob", "drop", seen=1)])[0].seen == 1
+    assert (one.after, two.after, three.after) == ((), (), (one.id,))
+    (contesting,) = append_decisions(path, [said("bob", "drop", after=(one.id,))])
+    assert contesting.after == (one.id,)
+    (last,) = append_decisions(path, [said("carol", "keep")])
+    assert set(last.after or ()) == {three.id, contesting.id}
 
 
 def test_old_lines_keep_ids_and_digest_and_contest_nothing(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_old_lines_keep_ids_and_digest_and_contest_nothing(tmp_path: Path) -> No
     first = said("ann", "relabel", "dog", id="1" * 16, time="2026-01-01T00:00:00.000000+00:00")
     second = said("bob", "keep", "cat", id="2" * 16, time="2026-01-02T00:00:00.000000+00:00")
     path.write_text("".join(one.model_dump_json(exclude_none=True) + "\n" for one in (first, second)))
-    assert "seen" not in path.read_text() and read_decisions(path) == [first, second]
+    assert "after" not in path.read_text() and read_decisions(path) == [first, second]
     lines = path.read_text().rstrip("\n")
     assert decisions_digest(read_decisions(path)) == hashlib.sha256(lines.encode()).hexdigest()
     assert not conflicts(path) and label(path) == "cat"
@@ -131,7 +134,7 @@ def test_a_change_of_mind_on_ones_own_branch_is_still_a_conflict(branches: Branc
     branches.on("bob", said("bob", "relabel", "bird"))
     path = branches.merge("ann", "bob")
     assert conflicts(path) == [("bob", "ann")]
-    assert standing(path) == [("bob", "keep", "cat"), ("bob", "relabel", "bird")]
+    assert standing(path) == [("bob", "relabel", "bird")]
 
 
 def test_a_change_of_mind_of_the_second_is_still_a_conflict(branches: Branches) -> None:
@@ -158,8 +161,8 @@ def test_settled_after_the_pull(branches: Branches, last: str) -> None:
     append_decisions(path, [said("bob", "relabel", last, "")])
     assert not conflicts(path) and label(path) == last
     # Who was of the opinion that won counts, for the ledger too; who was not is superseded.
-    with_bob = [("bob", "keep", "cat")] if last == "cat" else []
-    assert standing(path) == [("ann", "relabel", "dog"), *with_bob, ("bob", "relabel", last)]
+    earlier = ("bob", "keep", "cat") if last == "cat" else ("ann", "relabel", "dog")
+    assert standing(path) == [earlier, ("bob", "relabel", last)]
     assert judge_decisions(read_decisions(path))["is_right"].tolist() == [last == "dog"]
     append_decisions(path, [said("bob", "undo", read_log(path)[-1].id, "")])
     assert conflicts(path) == [("ann", "bob")]  # settled no more
@@ -180,7 +183,7 @@ def test_one_who_agrees_with_the_other_branch_ends_it(branches: Branches) -> Non
     branches.on("ann", said("ann", "relabel", "dog"))
     branches.on("bob", said("bob", "relabel", "dog"))
     path = branches.merge("ann", "bob")
-    assert not conflicts(path) and label(path) == "dog" and len(standing(path)) == 3
+    assert not conflicts(path) and label(path) == "dog" and len(standing(path)) == 2
 
 
 def test_three_people(branches: Branches) -> None:
@@ -206,7 +209,10 @@ def test_different_questions(branches: Branches) -> None:
     branches.on("ann", said("ann", "relabel", "dog"))
     branches.on("bob", said("bob", "keep", "", "dark"), said("bob", "drop", "", "outlier"))
     path = branches.merge("ann", "bob")
-    assert not conflicts(path) and fold_sample(read_decisions(path))[:2] == ("dog", True)
+    assert conflicts(path) == [("ann", "bob")]  # ann's word says that it stays
+    assert fold_sample(read_decisions(path))[:2] == ("dog", False)
+    append_decisions(path, [said("carol", "drop", "", CONFLICT)])
+    assert not conflicts(path) and fold_sample(read_decisions(path)).dropped
 
 
 @pytest.mark.parametrize("back", [("keep", "", "outlier"), ("relabel", "dog", "label_error"), ("undrop", "", "")])
@@ -240,11 +246,11 @@ def test_two_who_contest_a_drop_that_was_taken_back_meanwhile(branches: Branches
     assert conflicts(path) == [("ann", "carol")] and fold_sample(read_decisions(path))[:2] == ("cat", False)
 
 
-def test_a_policy_contests_nobody_and_is_contested_by_nobody(branches: Branches) -> None:
+def test_a_policy_contests_nobody_and_gives_way_to_every_person(branches: Branches) -> None:
     branches.on("ann", said("policy", "drop", "", "dark", tool="policy"), said("ann", "relabel", "dog", ""))
     branches.on("bob", said("bob", "keep", "", "dark"), said("policy", "relabel", "bird", tool="policy"))
     path = branches.merge("ann", "bob")
-    assert not conflicts(path) and len(standing(path)) == 4
+    assert not conflicts(path) and standing(path) == [("ann", "relabel", "dog"), ("bob", "keep", "")]
 
 
 @pytest.mark.parametrize("who", ["ann", "bob"])
@@ -273,43 +279,93 @@ def test_undo_of_either_side_dissolves_it(branches: Branches, who: str) -> None:
     ],
 )
 def test_same_outcome(one: tuple[str, str], other: tuple[str, str], same: bool) -> None:
-    assert is_same_outcome(said("ann", *one), said("bob", *other)) == same
-    assert is_same_outcome(said("bob", *other), said("ann", *one)) == same
+    assert contradict(said("ann", *one), said("bob", *other)) != same
+    assert contradict(said("bob", *other), said("ann", *one)) != same
 
 
 def test_ones_own_words_are_known(tmp_path: Path) -> None:
     log = append_decisions(tmp_path / "log", [said(name, "keep", "cat") for name in ("carol", "bob", "ann", "bob")])
-    assert count_seen(log, log[1], "ann") == 2  # carol's and ann's own
+    assert events_without(log, log[1], "ann") == [log[0], log[2]]  # carol's and ann's own
 
 
+PEOPLE = ("ann", "bob", "carol", "dave")
 STEP = st.tuples(
-    st.sampled_from(["ann", "bob"]),
-    st.sampled_from(["keep", "relabel", "drop", "undrop"]),
-    st.sampled_from(["cat", "dog"]),
+    st.sampled_from(PEOPLE),
+    st.sampled_from(["keep", "relabel", "drop", "undrop", "merge", "undo", "policy"]),
+    st.sampled_from(["cat", "dog", "bird"]),
     st.sampled_from(["label_error", "dark", CONFLICT, ""]),
+    st.sampled_from([A, A, A, B]),
 )
+PULL = st.tuples(st.sampled_from(PEOPLE), st.just("pull"), st.sampled_from(PEOPLE))
 
 
-@settings(max_examples=60)
-@given(steps=st.lists(STEP, max_size=7), order=st.randoms(use_true_random=False))
-def test_any_order_of_the_lines_gives_the_same(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str, str]], order: object
+def union(*logs: Path) -> list[str]:
+    return list(dict.fromkeys(line for log in logs for line in log.read_text().splitlines(keepends=True)))
+
+
+def play(folder: Path, steps: list[tuple[str, ...]]) -> list[Path]:
+    """Let each person write to a log of their own, and pull others' logs into it, as the steps say."""
+    logs = {name: folder / name for name in PEOPLE}
+    append_decisions(folder / "base", [said("zoe", "keep", "cat")])
+    for log in logs.values():
+        shutil.copy(folder / "base", log)
+    for who, action, *rest in steps:
+        if action == "pull":
+            logs[who].write_text("".join(union(logs[who], logs[rest[0]])))
+            continue
+        word, finding, sample_id = rest
+        own = [one for one in read_log(logs[who]) if one.actor == who and one.action != "undo"]
+        if action == "undo":
+            append_decisions(logs[who], [said(who, "undo", one.id, sample_id=one.sample_id) for one in own[-1:]])
+        elif action == "policy":
+            append_decisions(logs[who], [said("policy", "relabel", word, tool="policy", sample_id=sample_id)])
+        else:
+            other = B if sample_id == A else A
+            label = {"keep": word, "relabel": word, "merge": other}.get(action, "")
+            append_decisions(logs[who], [said(who, action, label, finding, sample_id=sample_id)])
+    return list(logs.values())
+
+
+@settings(max_examples=150)
+@given(steps=st.lists(st.one_of(STEP, PULL), max_size=12), order=st.randoms(use_true_random=False))
+def test_any_people_branches_and_orders_of_merging_give_the_same(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, ...]], order: random.Random
 ) -> None:
-    branches = Branches(tmp_path_factory.mktemp("log"), said("carol", "keep", "cat"))
-    for name in ("ann", "bob"):
-        branches.on(name)
-    for actor, action, word, finding in steps:
-        branches.on(actor, said(actor, action, word if action in ("keep", "relabel") else "", finding))
-    path = branches.merge("ann", "bob")
-    before, open_before = read_decisions(path), conflicts(path)
-    lines = path.read_text().splitlines(keepends=True)
-    order.shuffle(lines)  # type: ignore[attr-defined]
-    path.write_text("".join(lines))
-    assert (read_decisions(path), conflicts(path)) == (before, open_before)
-    # What is left out is some person's, and contradicts what stands; whoever has seen all ends it.
-    assert {one.actor for one in read_log(path) if one not in before} <= {"ann", "bob"}
-    append_decisions(path, [said("dave", "relabel", "bird", CONFLICT)])
-    assert not conflicts(path) and label(path) == "bird" and not fold_sample(read_decisions(path)).dropped
+    folder = tmp_path_factory.mktemp("log")
+    logs = play(folder, steps)
+    path = folder / "merged"
+    path.write_text("".join(union(*logs)))
+    merged, (standing, open_conflicts) = read_log(path), weigh_log(read_log(path))
+    for _ in range(2):  # whoever merges whom first, and however git orders the lines
+        order.shuffle(logs)
+        lines = union(*logs)
+        order.shuffle(lines)
+        path.write_text("".join(lines))
+        assert weigh_log(read_log(path)) == (standing, open_conflicts)
+    assert_nobody_is_overruled_unseen(merged, standing, open_conflicts)
+    # Whoever has seen all ends it.
+    append_decisions(path, [said("zoe", "relabel", "bird", CONFLICT, sample_id=one) for one in (A, B)])
+    standing, open_conflicts = weigh_log(read_log(path))
+    folded = fold_decisions(standing).set_index("sample_id")
+    assert not open_conflicts and set(folded["label"]) == {"bird"} and not folded["dropped"].any()
+
+
+def assert_nobody_is_overruled_unseen(
+    events: list[Decision], standing: list[Decision], open_conflicts: dict[str, list[tuple[Decision, Decision]]]
+) -> None:
+    """Each person's last word on a sample holds, was seen by somebody who then decided, or is in an open conflict."""
+    undone = {one.label for one in events if one.action == "undo"}
+    for sample_id in (A, B):
+        own = [one for one in events if one.sample_id == sample_id]
+        said_last = [one for one in own if one.action != "undo" and one.id not in undone]
+        known = {one.id: {earlier.id for earlier in events_seen(own, one)} for one in own}
+        folded = fold_sample(one for one in standing if one.sample_id == sample_id)
+        told = {one.id for pair in open_conflicts.get(sample_id, []) for one in pair}
+        for word in said_last:
+            if any(word.id in known[later.id] for later in said_last) or word.id in told or word.tool == "policy":
+                continue
+            assert folded.dropped == takes_out(word), (word, own)
+            assert folded.dropped or folded.label in (stated_label(word), "") or not stated_label(word), (word, own)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
@@ -530,17 +586,22 @@ def test_a_page_answers_a_conflict(case: Case, tmp_path: Path) -> None:
         ids[0]: "square",
         ids[3]: "disc",
     }
+    shown = {card["members"][0]["id"]: card["members"][0]["after"] for card in cards}
+    assert all(len(heads) == 2 for heads in shown.values())
     path = write(
         tmp_path,
-        line(ids[0], "relabel", CONFLICT, label="disc", before="square", reviewer="carol"),
-        line(ids[3], "keep", CONFLICT, before="disc", reviewer="carol"),
+        line(ids[0], "relabel", CONFLICT, label="disc", before="square", reviewer="carol", after=shown[ids[0]]),
+        line(ids[3], "keep", CONFLICT, before="disc", reviewer="carol", after=shown[ids[3]]),
     )
     done = apply_answers(dataset, spec, path)
     assert [(one.action, one.label) for one in done.decisions] == [("relabel", "disc"), ("keep", "disc")]
     assert (done.contested, apply_answers(dataset, spec, path).known) == (0, 2)
     assert CONFLICT not in set(read_findings(dataset)["issue"])
-    late = write(tmp_path, line(ids[0], "drop", CONFLICT, before="square", reviewer="dave"), name="late.jsonl")
-    assert apply_answers(dataset, spec, late).contested == 1
+    late = line(ids[0], "drop", CONFLICT, before="square", reviewer="dave", after=shown[ids[0]])
+    assert apply_answers(dataset, spec, write(tmp_path, late, name="late.jsonl")).contested == 1
+    foreign = write(tmp_path, {**late, "after": ["0" * 16]}, name="foreign.jsonl")
+    with pytest.raises(Problem, match="pull the log it was made from"):
+        apply_answers(dataset, spec, foreign)
     assert_app_and_tables_agree(dataset)
 
 
@@ -580,10 +641,10 @@ def test_an_audit_keeps_them(scanned: tuple[DatasetFolder, Spec, Scan], tmp_path
     dataset, spec, scan = scanned
     one = scan.samples["sample_id"][0]
     append_decisions(dataset.decisions, [said("ann", "relabel", "disc", sample_id=one)])
-    append_decisions(dataset.decisions, [said("bob", "relabel", "square", sample_id=one, seen=0)])
+    append_decisions(dataset.decisions, [said("bob", "relabel", "square", sample_id=one, after=())])
     first, second = audit_dataset(dataset, spec), audit_dataset(dataset, spec)
     assert first.equals(second) and (first["issue"] == CONFLICT).sum() == 1
-    assert not standing_decisions([]) and find_conflicts([], {}).empty
+    assert weigh_log([]) == ([], {}) and find_conflicts([], {}).empty
 
 
 def test_two_branches_that_keep_different_copies_keep_one(branches: Branches) -> None:
@@ -615,8 +676,8 @@ def test_a_ring_of_three_copies_is_broken_at_the_latest(branches: Branches) -> N
 def test_app_and_tables_agree_on_copies_kept_by_two_branches(case: Case) -> None:
     dataset, _, ids, _, _ = case
     first, second = ids[4:6]
-    ann = said("ann", "merge", first, "near_duplicate", sample_id=second, seen=0)
-    bob = said("bob", "merge", second, "near_duplicate", sample_id=first, seen=0)
+    ann = said("ann", "merge", first, "near_duplicate", sample_id=second, after=())
+    bob = said("bob", "merge", second, "near_duplicate", sample_id=first, after=())
     append_decisions(dataset.decisions, [ann, bob])
     assert_app_and_tables_agree(dataset)
     desk = Desk(Answering(dataset).evidence, read_log(dataset.decisions), "carol")

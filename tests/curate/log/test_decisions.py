@@ -110,3 +110,44 @@ def test_two_lines_without_an_id_are_two_decisions(tmp_path):
     path = tmp_path / "decisions.jsonl"
     path.write_text("".join(decision(action).model_dump_json() + "\n" for action in ("drop", "undrop")))
     assert [one.action for one in read_decisions(path)] == ["drop", "undrop"]
+
+
+def test_a_line_that_was_changed_or_taken_out_is_found(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    append_decisions(path, [decision("drop"), decision("undrop"), decision("keep", B)])
+    first, second, third = path.read_text().splitlines(keepends=True)
+    path.write_text(second + third)
+    with pytest.raises(Problem, match=rf"decisions.jsonl:1: the decision on sample {A} follows the decision"):
+        read_decisions(path)
+    path.write_text(first.replace("drop", "keep") + second + third)
+    with pytest.raises(Problem, match=rf"decisions.jsonl:1: the decision on sample {A} does not have the id"):
+        append_decisions(path, [decision("drop", B)])
+    parents = json.dumps({"after": json.loads(second)["after"]}, separators=(",", ":"))[1:-1]
+    path.write_text(second.replace("," + parents, "") + third)  # the way out that the sentence names
+    assert [one.action for one in read_decisions(path)] == ["undrop", "keep"]
+
+
+def test_what_editors_leave_is_read_past_and_git_marks_are_refused_with_the_way_out(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    append_decisions(path, [decision("drop"), decision("undrop")])
+    before, lines = read_decisions(path), path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + lines.replace(b"\n", b"\r\n"))
+    assert read_decisions(path) == before
+    append_decisions(path, [decision("keep", B)])
+    assert read_decisions(path)[:2] == before
+    one, two = lines.splitlines(keepends=True)
+    path.write_bytes(b"<<<<<<< HEAD\n" + one + b"=======\n" + two + b">>>>>>> bob\n")
+    with pytest.raises(Problem, match=r"decisions.jsonl:1: git left a conflict marker .* take out the lines"):
+        read_decisions(path)
+    path.write_bytes(one + two)
+    assert read_decisions(path) == before
+
+
+def test_a_log_whose_lines_name_no_parents_is_one_line_of_history(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    early = decision("drop", time="2026-01-01T00:00:00.000000+00:00", id="1" * 16)
+    counted = early.model_dump_json(exclude_none=True)[:-1] + ',"seen":0}\n'  # as logs once were
+    path.write_text(counted + decision("undrop").model_dump_json())
+    (added,) = append_decisions(path, [decision("keep", label="cat")])
+    assert [one.action for one in read_decisions(path)] == ["undrop", "drop", "keep"]  # no time is before all times
+    assert added.after == ("1" * 16,)

@@ -80,7 +80,6 @@ def test_withdrawn_votes_are_gone_until_they_are_said_again(tmp_path):
         (f'{{"sample_id": "{A}", "label": "cat", "voter": "ann", "share": NaN}}', "share"),
         (f'{{"sample_id": "{A}", "label": "cat", "voter": "ann", "time": "soon"}}', "time"),
         (f'{{"sample_id": "{A}", "label": ["cat"], "voter": "ann"}}', "label"),
-        ("<<<<<<< HEAD", "line"),
         ("[]", "line"),
     ],
 )

@@ -216,9 +216,9 @@ def test_another_reviewers_answer_is_not_overruled_unseen(case: Case, mine: str)
         ]: f"{path}: bob said relabel square meanwhile. Your answer is noted and does not count until one of you "
         "decides: the sample is now in decision_conflict."
     }
-    assert [(one.sample_id, one.seen, one.before) for one in answered.decisions] == [
-        (discs[0], 0, "disc"),
-        (discs[3], 0, "disc"),
+    assert [(one.sample_id, one.after, one.before) for one in answered.decisions] == [
+        (discs[0], (), "disc"),
+        (discs[3], (), "disc"),
     ]
     assert answered.states[discs[0]].label == "square"  # for the App to show
     assert answered.states[discs[0]].open_issues == ["decision_conflict"]
