@@ -11,7 +11,7 @@ from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.versions.read import read_manifest, read_version
-from curate.versions.seen import is_seen, seen_samples
+from curate.versions.training_samples import is_copy_of, read_training_samples
 from train.evaluate import encode_labels, order_classes
 from train.metrics import SCORES, score_classes
 from train.models import read_run
@@ -156,8 +156,8 @@ def _same_classes(runs: list[dict[str, Any]]) -> list[str]:
 def _unseen_truth(dataset: DatasetFolder, version: str, models: tuple[str, str]) -> tuple[pd.DataFrame, int]:
     manifest = read_manifest(dataset, version)
     test = manifest[manifest["split"] == "test"]
-    seen = set().union(*(seen_samples(dataset, model) for model in models))
-    rows = test[~is_seen(manifest, seen)[test.index]].reset_index(drop=True)
+    seen = set().union(*(read_training_samples(dataset, model) for model in models))
+    rows = test[~is_copy_of(manifest, seen)[test.index]].reset_index(drop=True)
     if rows.empty:
         raise Problem(
             f"Expected test samples in {version}, but "

@@ -12,7 +12,7 @@ from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
 from curate.versions.read import read_manifest, read_version
-from curate.versions.seen import is_seen, seen_samples
+from curate.versions.training_samples import is_copy_of, read_training_samples
 from train.metrics import compute_metrics
 from train.models import read_run
 from train.predict import predict_samples
@@ -44,7 +44,7 @@ def evaluate_model(
     manifest = read_manifest(dataset, chosen)
     truth = manifest[manifest["split"] == split]
     own = chosen == run["version"] and split != "test"
-    rows = truth if own else truth[~is_seen(manifest, seen_samples(dataset, model))[truth.index]]
+    rows = truth if own else truth[~is_copy_of(manifest, read_training_samples(dataset, model))[truth.index]]
     if rows.empty:
         raise Problem(
             f"Expected samples of split {split} in {chosen} that {model} has not seen, but "

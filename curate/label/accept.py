@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from curate.audit.detectors.unlabelled import DETECTOR
 from curate.images.samples import read_scan
-from curate.label.rows import gather_rows, missing_classes, tell_missing
+from curate.label.pool import gather_pool, missing_classes, tell_missing
 from curate.log.decision import Decision
 from curate.log.decisions import append_decisions, current_user
 from curate.log.proposals import combine_proposals, read_proposals
@@ -39,7 +39,7 @@ def accept_proposals(
     Problem
         When a class has no label yet: its samples would all be taken for another.
     """
-    rows = gather_rows(dataset, spec, read_scan(dataset))
+    rows = gather_pool(dataset, spec, read_scan(dataset))
     if not rows["is_unlabelled"].any():
         return Accepted([], 0)
     if missing := missing_classes(rows, spec):
