@@ -66,8 +66,8 @@ RULES = {
 def print_reasons(found: dict[str, Any]) -> None:
     """Write shares reached and wanted with their reasons, pins, moves and the largest groups."""
     known = [row for row in found["shares"] if row["share"] is not None]
-    shares = known if len(known) <= SHOWN else [row for row in known if row["why"]]
-    rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shares]
+    shown = known if len(known) <= SHOWN else [row for row in known if row["why"]]
+    rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shown]
     columns = ["class", "split", "samples", "share", "wanted", "why"]
     if rows:
         print_table(rows, "Splits, test locked" if found["locked"] else "Splits", columns)

@@ -181,10 +181,10 @@ def _fill_needed(
             held.setdefault((final[name].split, label), set()).add(name)
             if name in movable:
                 of_class.setdefault(label, []).append(group)
-    shares = {"train": recipe.train, "test": 0.0 if is_locked else recipe.test, "val": recipe.val}
+    ratios = {"train": recipe.train, "test": 0.0 if is_locked else recipe.test, "val": recipe.val}
     for label in sorted(of_class):
         for wanted in NEED:
-            if not shares[wanted] or held.get((wanted, label)):
+            if not ratios[wanted] or held.get((wanted, label)):
                 continue
             spare = [one for one in of_class[label] if _can_spare(one, wanted, final, held)]
             if spare:

@@ -86,9 +86,9 @@ def test_start_from_another_model(fresh: Trained) -> None:
     one = replace(TINY, epochs=1, learning_rate=1e-5)
     run = train_version(fresh.dataset, SPEC, "v1", one, device="cpu", init="m2")
     assert run["init"] == "m2" and run["metrics"]["test"]["accuracy"]["value"] > 0.9
-    assert read_training_samples(fresh.dataset, run["id"]) == read_training_samples(fresh.dataset, "m1") | read_training_samples(
-        fresh.dataset, "m2"
-    )
+    assert read_training_samples(fresh.dataset, run["id"]) == read_training_samples(
+        fresh.dataset, "m1"
+    ) | read_training_samples(fresh.dataset, "m2")
     with pytest.raises(Problem, match="another network"):
         train_version(fresh.dataset, SPEC, "v1", replace(TINY, channels=(4, 8)), device="cpu", init="m2")
 
