@@ -63,34 +63,32 @@ def train_version(
     chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or spec.train.recipe)
     seed = spec.train.seed if seed is None else seed
     record, manifest = read_version(dataset, version), read_manifest(dataset, version)
-    classes = spec.class_names
-    check_trainable(manifest, classes, version)
+    check_trainable(manifest, spec.class_names, version)
     soft_labels = read_soft_labels(dataset, version) if spec.train.labels == "shares" else None
-    identity = _identity(dataset, record["digest"], classes, recipe_values(chosen), seed, init, soft_labels)
-    known = None if force else find_run(dataset, identity)
-    if known:
-        return known
-    given = {
-        "version": version,
+    given = _describe_given(dataset, record, manifest, soft_labels, chosen, spec.class_names, seed, init)
+    known = None if force else find_run(dataset, given["identity"])
+    return known or _train(dataset, manifest, soft_labels, chosen, given, device)
+
+
+def _describe_given(
+    dataset: DatasetFolder, record: dict[str, Any], manifest: pd.DataFrame, soft_labels: pd.DataFrame | None,
+    recipe: Recipe, classes: list[str], seed: int, init: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the run record says before training begins; ``identity`` is equal for two trainings of the same."""
+    parts = [record["digest"], classes, recipe_values(recipe), seed, _start_digest(dataset, init, classes)]
+    if soft_labels is not None:
+        parts.append(soft_labels_digest(soft_labels))
+    return {
+        "version": record["id"],
         "version_digest": record["digest"],
         "labels_digest": compute_labels_digest(manifest),
-        "identity": identity,
-        "recipe": recipe_values(chosen),
+        "identity": _digest(parts),
+        "recipe": recipe_values(recipe),
         "labels": "hard" if soft_labels is None else "shares",
         "seed": seed,
         "init": init,
         "classes": classes,
     }
-    return _train(dataset, manifest, soft_labels, chosen, given, device)
-
-
-def _identity(
-    dataset: DatasetFolder, version: str, classes: list[str], recipe: dict[str, Any], seed: int, init: str | None,
-    soft_labels: pd.DataFrame | None,
-) -> str:  # fmt: skip
-    """Return the digest of all that makes two trainings the same; ``version`` is the digest of theirs."""
-    parts = [version, classes, recipe, seed, _start_digest(dataset, init, classes)]
-    return _digest([*parts, soft_labels_digest(soft_labels)] if soft_labels is not None else parts)
 
 
 def check_trainable(manifest: pd.DataFrame, classes: list[str], version: str) -> None:
