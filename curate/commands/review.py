@@ -42,7 +42,7 @@ def review(
         return
     if to:
         raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
-    from curate.commands.curation import print_decisions
+    from curate.commands.audit import print_decisions
     from curate.review.app import close_review
     from curate.review.app import review as review_dataset
     from curate.spec.reading import read_spec
