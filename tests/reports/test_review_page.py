@@ -73,7 +73,7 @@ def test_files_that_no_page_can_show_are_told(asked, capsys):
     samples.loc[samples["sample_id"] == ids[0], "reason"] = "no image"
     write_table(dataset.cache / "samples.parquet", samples)
     write_findings(dataset, {"sample_id": ids[0], "issue": "unreadable"})
-    write_page(dataset.path, None, "", None, "", False)
+    write_page(dataset, None, "", None, "", False)
     said = " ".join(capsys.readouterr().out.split())
     assert "no page was written" in said and "1 file cannot be read as an image" in said
 
