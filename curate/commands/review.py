@@ -97,7 +97,8 @@ def write_page(
 ) -> None:
     """Write the offline page of a review, and say what to do with it."""
     from curate.audit.findings import open_findings
-    from curate.reporting.review_page import LIMIT, write_review_page
+    from curate.reporting.review_cards import LIMIT
+    from curate.reporting.review_page import write_review_page
     from curate.spec.reading import read_spec
 
     page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)

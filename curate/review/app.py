@@ -67,9 +67,7 @@ def review(
         return pull_review(dataset, spec, reviewer, notify=notify)
     actor = reviewer or current_user()
     if there := _already_open(dataset, actor, port):
-        push_review(dataset, spec)
-        url = find_address(there.url.split("?")[0], load_fiftyone().load_dataset(there.name), opening)
-        _show(url, browser, notify, "is open already, at")
+        _show_again(there, dataset, spec, browser, opening, notify)
         return []
     known = {one.id for one in read_decisions(dataset.decisions)}
     with open_app(dataset, spec, port, browser=browser, reviewer=actor, opening=opening, notify=notify) as app:
@@ -189,6 +187,14 @@ def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> l
 def _already_open(dataset: DatasetFolder, actor: str, port: int | None) -> Running | None:
     """Return this reviewer's open App on the dataset: one App shows all of its tabs the same, so others have theirs."""
     return next((one for one in _reviews_of(dataset) if one.reviewer == actor and port in (None, one.port)), None)
+
+
+def _show_again(
+    there: Running, dataset: DatasetFolder, spec: Spec, browser: bool, opening: Opening, notify: Notify
+) -> None:
+    push_review(dataset, spec)
+    url = find_address(there.url.split("?")[0], load_fiftyone().load_dataset(there.name), opening)
+    _show(url, browser, notify, "is open already, at")
 
 
 def _reviews_of(dataset: DatasetFolder) -> list[Running]:
