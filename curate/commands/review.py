@@ -59,7 +59,7 @@ def review(
 
 
 def _close(folder: DatasetFolder, json: bool) -> None:
-    from curate.review.app import close_review
+    from curate.review.session import close_review
     from curate.spec.reading import read_spec
 
     print_decisions(close_review(folder, read_spec(folder)), json, "Closed. No edit was left to take in.")
@@ -68,7 +68,7 @@ def _close(folder: DatasetFolder, json: bool) -> None:
 def _review_in_app(
     folder: DatasetFolder, issue: str, limit: int, compare: tuple[str, str] | None, json: bool, **options: Any
 ) -> None:
-    from curate.review.app import review as review_dataset
+    from curate.review.session import review as review_dataset
     from curate.spec.reading import read_spec
 
     spec = read_spec(folder)
