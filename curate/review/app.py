@@ -50,13 +50,6 @@ class App:
         """Stop serving; calling it again does nothing."""
         self._open.close()
 
-    def stays_open(self) -> None:
-        """Let the App outlive the `with` block: until `close`, or the end of this process."""
-        _kept.append(self._open.pop_all())
-
-
-_kept: list[contextlib.ExitStack] = []
-
 
 def open_app(
     dataset: DatasetFolder,

@@ -34,7 +34,6 @@ def review(
     pull: bool = False,
     port: int | None = None,
     browser: bool = True,
-    wait: bool = True,
     reviewer: str | None = None,
     opening: Opening = EVERYTHING,
     notify: Notify = tell,
@@ -50,8 +49,6 @@ def review(
         Only take in the edits made so far; opens nothing.
     port
         Where the App is served; the first free one from 5151 when None.
-    wait
-        When False, return at once with the App left open for as long as this process runs.
     reviewer
         Who makes the decisions; the login name when None.
     """
@@ -63,9 +60,6 @@ def review(
         return []
     known = {one.id for one in read_decisions(dataset.decisions)}
     with open_app(dataset, spec, port, browser=browser, reviewer=actor, opening=opening, notify=notify) as app:
-        if not wait:
-            app.stays_open()
-            return []
         _watch_until_ended(app, notify)
     pull_review(dataset, spec, actor, notify=notify)
     said = [one for one in read_decisions(dataset.decisions) if one.tool == TOOL and one.actor == actor]
