@@ -10,9 +10,8 @@ import pandas as pd
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
-from curate.versions.read import read_manifest, read_version
-from curate.versions.seen import is_seen, seen_samples
-from train.evaluate import encode_labels, order_classes
+from curate.versions.read import read_version
+from train.evaluate import encode_labels, order_classes, read_unseen
 from train.metrics import SCORES, score_classes
 from train.models import read_run
 from train.predict import predict_samples
@@ -23,12 +22,7 @@ KINDS = ("fixed", "broken", "changed")
 
 
 def compare_models(
-    dataset: DatasetFolder,
-    spec: Spec,
-    first: str,
-    second: str,
-    version: str | None = None,
-    device: str = "auto",
+    dataset: DatasetFolder, spec: Spec, first: str, second: str, version: str | None = None, device: str = "auto"
 ) -> dict[str, Any]:
     """Return how ``second`` differs from ``first`` on the test split of ``version`` (default: the newer of their two).
 
@@ -49,7 +43,8 @@ def compare_models(
     runs = [read_run(dataset, model) for model in (first, second)]
     classes = order_classes(spec, _same_classes(runs))
     truth_version = version or max((run["version"] for run in runs), key=lambda name: int(name[1:]))
-    rows, left_out = _unseen_truth(dataset, truth_version, (first, second))
+    rows, left_out = read_unseen(dataset, truth_version, "test", (first, second))
+    _expect_unseen(rows, left_out, truth_version, (first, second))
     truth = encode_labels(rows, classes, truth_version, second)
     probs = [predict_samples(dataset, run["id"], list(rows["sample_id"]), classes, device) for run in runs]
     comparison = compare_probabilities(truth, probs[0], probs[1], classes, (first, second), truth_version)
@@ -153,18 +148,13 @@ def _same_classes(runs: list[dict[str, Any]]) -> list[str]:
     return list(second)
 
 
-def _unseen_truth(dataset: DatasetFolder, version: str, models: tuple[str, str]) -> tuple[pd.DataFrame, int]:
-    manifest = read_manifest(dataset, version)
-    test = manifest[manifest["split"] == "test"]
-    seen = set().union(*(seen_samples(dataset, model) for model in models))
-    rows = test[~is_seen(manifest, seen)[test.index]].reset_index(drop=True)
+def _expect_unseen(rows: pd.DataFrame, left_out: int, version: str, models: tuple[str, str]) -> None:
     if rows.empty:
         raise Problem(
             f"Expected test samples in {version}, but "
-            + (f"all {len(test)} were seen by {' or '.join(models)} in training." if len(test) else "it has none.")
+            + (f"all {left_out} were seen by {' or '.join(models)} in training." if left_out else "it has none.")
             + " Name another version, or give the test split a share in dataset.yaml and build again."
         )
-    return rows, len(test) - len(rows)
 
 
 def _pair_classes(

@@ -79,7 +79,7 @@ def cross_fit(
     from train.tail import read_activations
 
     recipe, chosen = recipe or Recipe(), choose_device(device)
-    seen = read_activations(dataset, sample_ids, recipe.side, recipe.frozen_blocks, chosen)
+    activations = read_activations(dataset, sample_ids, recipe.side, recipe.frozen_blocks, chosen)
     fold = np.array([int(position(group, seed) * FOLDS) for group in groups])
     ids, teaches = np.array(sample_ids, dtype=object), ~np.isnan(targets[:, 0])
     logs = np.full(targets.shape, np.nan)
@@ -87,9 +87,9 @@ def cross_fit(
         held_out, learnt = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & teaches)
         if len(held_out) and len(learnt):
             folder = dataset.cache / "deep" / f"{_digest(recipe, seed, list(classes))}-{number}"
-            lesson = Lesson(list(ids[learnt]), targets[learnt].astype(np.float32), seen[learnt])
+            lesson = Lesson(list(ids[learnt]), targets[learnt].astype(np.float32), activations[learnt])
             tail = _fit_fold(lesson, set(ids) - set(ids[held_out]), recipe, seed + number, chosen, folder)
-            logs[held_out] = _judge(folder, tail, list(ids[held_out]), seen[held_out], chosen)
+            logs[held_out] = _judge(folder, tail, list(ids[held_out]), activations[held_out], chosen)
     return logs
 
 
@@ -99,7 +99,7 @@ class Lesson:
 
     ids: list[str]
     targets: np.ndarray
-    seen: torch.Tensor
+    activations: torch.Tensor
 
     def table(self) -> pd.DataFrame:
         columns = [f"p{place}" for place in range(self.targets.shape[1])]
@@ -167,12 +167,14 @@ def train_tail(tail: Tail, lesson: Lesson, recipe: Recipe, seed: int, device: to
         for epoch in epochs:
             at = [(epoch + step / steps) / recipe.epochs for step in range(steps)]
             rates = [recipe.learning_rate * one_cycle(share, 0.2) for share in at]
-            train_epoch(tail, optimizer, lesson.seen, targets, recipe.batch, seed * 1_000 + epoch, rates)
+            train_epoch(tail, optimizer, lesson.activations, targets, recipe.batch, seed * 1_000 + epoch, rates)
             write_checkpoint(checkpoint, tail.state_dict(), {}, optimizer, {"epochs": epoch + 1})
     checkpoint.unlink(missing_ok=True)
 
 
-def _judge(folder: Path, tail: Tail, sample_ids: list[str], seen: torch.Tensor, device: torch.device) -> np.ndarray:
+def _judge(
+    folder: Path, tail: Tail, sample_ids: list[str], activations: torch.Tensor, device: torch.device
+) -> np.ndarray:
     """Return log-probabilities ``(N, K)`` of the held-out samples; cached by content and network."""
     from train.tail import predict_logs
 
@@ -187,7 +189,7 @@ def _judge(folder: Path, tail: Tail, sample_ids: list[str], seen: torch.Tensor, 
 
     def judged(missing: list[str]) -> Iterator[pd.DataFrame]:
         for part in batched(missing, CHUNK):
-            logs = predict_logs(tail, seen[[place[one] for one in part]], device)
+            logs = predict_logs(tail, activations[[place[one] for one in part]], device)
             yield pd.DataFrame({"sample_id": list(part), "logs": [row.tobytes() for row in logs]})
 
     known = cache.complete(sample_ids, judged).set_index("sample_id")["logs"]

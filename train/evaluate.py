@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
 from curate.versions.read import read_manifest, read_version
-from curate.versions.seen import is_seen, seen_samples
+from curate.versions.training_samples import is_copy_of, read_training_samples
 from train.metrics import compute_metrics
 from train.models import read_run
 from train.predict import predict_samples
@@ -41,16 +42,7 @@ def evaluate_model(
         raise Problem(f"Expected the split to be one of {', '.join(SPLITS)}, but found {split!r}. Name one of them.")
     run = read_run(dataset, model)
     chosen = version or run["version"]
-    manifest = read_manifest(dataset, chosen)
-    truth = manifest[manifest["split"] == split]
-    own = chosen == run["version"] and split != "test"
-    rows = truth if own else truth[~is_seen(manifest, seen_samples(dataset, model))[truth.index]]
-    if rows.empty:
-        raise Problem(
-            f"Expected samples of split {split} in {chosen} that {model} has not seen, but "
-            + (f"all {len(truth)} shaped it." if len(truth) else "there are none.")
-            + " Name another version or split."
-        )
+    rows, left_out = _choose_samples(dataset, run, chosen, split)
     classes = order_classes(spec, run["classes"])
     labels = encode_labels(rows, classes, chosen, model)
     probs = predict_samples(dataset, model, list(rows["sample_id"]), classes, device)
@@ -59,10 +51,35 @@ def evaluate_model(
         "version": chosen,
         "version_digest": read_version(dataset, chosen)["digest"],
         "split": split,
-        "left_out": len(truth) - len(rows),
+        "left_out": left_out,
         "classes": classes,
         **compute_metrics(labels, probs, classes, run["seed"]),
     }
+
+
+def _choose_samples(dataset: DatasetFolder, run: dict[str, Any], version: str, split: str) -> tuple[pd.DataFrame, int]:
+    """Return the samples to evaluate a model on, and how many were left out; none is where its own were asked for."""
+    is_own = version == run["version"] and split != "test"
+    rows, left_out = read_unseen(dataset, version, split, () if is_own else (run["id"],))
+    if rows.empty:
+        raise Problem(
+            f"Expected samples of split {split} in {version} that {run['id']} has not seen, but "
+            + (f"all {left_out} shaped it." if left_out else "there are none.")
+            + " Name another version or split."
+        )
+    return rows, left_out
+
+
+def read_unseen(dataset: DatasetFolder, version: str, split: str, models: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """Return the samples of a split on which none of ``models`` was trained, nor on a near copy; and how many it was.
+
+    The rows have the columns of ``tables.MANIFEST``, sorted by sample_id.
+    """
+    manifest = read_manifest(dataset, version)
+    truth = manifest[manifest["split"] == split]
+    trained_on = set().union(*(read_training_samples(dataset, model) for model in models))
+    rows = truth[~is_copy_of(manifest, trained_on)[truth.index]].reset_index(drop=True)
+    return rows, len(truth) - len(rows)
 
 
 def order_classes(spec: Spec, classes: list[str]) -> list[str]:

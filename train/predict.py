@@ -29,7 +29,8 @@ def predict_samples(
     """Return the probabilities ``(N, K)`` of ``model`` for samples, in the order of ``sample_ids``.
 
     Columns are in the order of ``classes`` (default: that of the model's run record). What the model predicted before
-    is read, not computed again. Samples that the model was trained on are not refused here: see ``versions.seen``.
+    is read, not computed again. Samples that the model was trained on are not refused here: see
+    ``versions.training_samples``.
     """
     run = read_run(dataset, model)
     columns = [f"p_{name}" for name in run["classes"]]

@@ -98,12 +98,12 @@ def _front(body: Any, pixels: Tensor, blocks: int, device: torch.device) -> Tens
     return x
 
 
-def predict_logs(tail: Tail, seen: Tensor, device: torch.device) -> np.ndarray:
+def predict_logs(tail: Tail, activations: Tensor, device: torch.device) -> np.ndarray:
     """Return log-probabilities ``(N, K)`` float64 of activations ``(N, 2, C, H, W)``: the mean over the two views."""
     tail.eval()
     logs = []
-    for start in range(0, len(seen), 2 * BATCH):
-        batch = seen[start : start + 2 * BATCH].to(device)
+    for start in range(0, len(activations), 2 * BATCH):
+        batch = activations[start : start + 2 * BATCH].to(device)
         with torch.inference_mode(), mixed_precision(device):
             views = [tail(_laid_out(batch[:, view])) for view in (0, 1)]
         logits = (views[0].float() + views[1].float()) / 2
@@ -114,7 +114,7 @@ def predict_logs(tail: Tail, seen: Tensor, device: torch.device) -> np.ndarray:
 def train_epoch(
     tail: Tail,
     optimizer: torch.optim.Optimizer,
-    seen: Tensor,
+    activations: Tensor,
     targets: Tensor,
     batch: int,
     seed: int,
@@ -126,21 +126,21 @@ def train_epoch(
     device = next(tail.parameters()).device
     tail.train()
     order, views = (
-        torch.randperm(len(seen), generator=generator),
-        torch.randint(0, 2, (len(seen),), generator=generator),
+        torch.randperm(len(activations), generator=generator),
+        torch.randint(0, 2, (len(activations),), generator=generator),
     )
     total = 0.0
     for rows, rate in zip(torch.tensor_split(order, len(rates)), rates, strict=True):
         for group, times in zip(optimizer.param_groups, (1.0, 5.0), strict=True):
             group["lr"] = rate * times
         with mixed_precision(device):
-            logits = tail(_laid_out(seen[rows, views[rows]].to(device)))
+            logits = tail(_laid_out(activations[rows, views[rows]].to(device)))
         loss = functional.cross_entropy(logits.float(), targets[rows].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         total += loss.item() * len(rows)
-    return total / len(seen)
+    return total / len(activations)
 
 
 def _laid_out(x: Tensor) -> Tensor:

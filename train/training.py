@@ -17,8 +17,8 @@ from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import SPLITS
-from curate.versions.digest import shares_digest
-from curate.versions.read import read_manifest, read_shares, read_version
+from curate.versions.digest import soft_labels_digest
+from curate.versions.read import read_manifest, read_soft_labels, read_version
 from train.bar import show_epochs
 from train.evaluate import encode_labels
 from train.models import find_run, load_network, read_run, write_model
@@ -63,34 +63,32 @@ def train_version(
     chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or spec.train.recipe)
     seed = spec.train.seed if seed is None else seed
     record, manifest = read_version(dataset, version), read_manifest(dataset, version)
-    classes = spec.class_names
-    check_trainable(manifest, classes, version)
-    shares = read_shares(dataset, version) if spec.train.labels == "shares" else None
-    identity = _identity(dataset, record["digest"], classes, recipe_values(chosen), seed, init, shares)
-    known = None if force else find_run(dataset, identity)
-    if known:
-        return known
-    given = {
-        "version": version,
+    check_trainable(manifest, spec.class_names, version)
+    soft_labels = read_soft_labels(dataset, version) if spec.train.labels == "shares" else None
+    given = _describe_given(dataset, record, manifest, soft_labels, chosen, spec.class_names, seed, init)
+    known = None if force else find_run(dataset, given["identity"])
+    return known or _train(dataset, manifest, soft_labels, chosen, given, device)
+
+
+def _describe_given(
+    dataset: DatasetFolder, record: dict[str, Any], manifest: pd.DataFrame, soft_labels: pd.DataFrame | None,
+    recipe: Recipe, classes: list[str], seed: int, init: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the run record says before training begins; ``identity`` is equal for two trainings of the same."""
+    parts = [record["digest"], classes, recipe_values(recipe), seed, _start_digest(dataset, init, classes)]
+    if soft_labels is not None:
+        parts.append(soft_labels_digest(soft_labels))
+    return {
+        "version": record["id"],
         "version_digest": record["digest"],
         "labels_digest": compute_labels_digest(manifest),
-        "identity": identity,
-        "recipe": recipe_values(chosen),
-        "labels": "hard" if shares is None else "shares",
+        "identity": _digest(parts),
+        "recipe": recipe_values(recipe),
+        "labels": "hard" if soft_labels is None else "shares",
         "seed": seed,
         "init": init,
         "classes": classes,
     }
-    return _train(dataset, manifest, shares, chosen, given, device)
-
-
-def _identity(
-    dataset: DatasetFolder, version: str, classes: list[str], recipe: dict[str, Any], seed: int, init: str | None,
-    shares: pd.DataFrame | None,
-) -> str:  # fmt: skip
-    """Return the digest of all that makes two trainings the same; ``version`` is the digest of theirs."""
-    parts = [version, classes, recipe, seed, _start_digest(dataset, init, classes)]
-    return _digest([*parts, shares_digest(shares)] if shares is not None else parts)
 
 
 def check_trainable(manifest: pd.DataFrame, classes: list[str], version: str) -> None:
@@ -118,14 +116,14 @@ def compute_labels_digest(manifest: pd.DataFrame) -> str:
 
 
 def _train(
-    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe,
+    dataset: DatasetFolder, manifest: pd.DataFrame, soft_labels: pd.DataFrame | None, recipe: Recipe,
     given: dict[str, Any], device: str,
 ) -> dict[str, Any]:  # fmt: skip
     from train.network.device import choose_device
     from train.network.fit import fit_network, predict_probabilities
 
     chosen, clock = choose_device(device), Clock()
-    images = _split_images(dataset, manifest, shares, recipe, given)
+    images = _split_images(dataset, manifest, soft_labels, recipe, given)
     network = _start_network(dataset, recipe, given)
     clock.lap("pixels")
     checkpoint = dataset.cache / "training" / f"{given['identity'][:20]}-{chosen.type}.safetensors"
@@ -141,7 +139,11 @@ def _train(
 
 
 def _split_images(
-    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, recipe: Recipe, given: dict[str, Any]
+    dataset: DatasetFolder,
+    manifest: pd.DataFrame,
+    soft_labels: pd.DataFrame | None,
+    recipe: Recipe,
+    given: dict[str, Any],
 ) -> dict[str, Images]:
     from train.network.batches import Images
     from train.network.pixels import read_rows
@@ -150,9 +152,11 @@ def _split_images(
     labels = encode_labels(manifest, given["classes"], given["version"])
     splits = {split: (manifest["split"] == split).to_numpy() for split in SPLITS}
     images = {split: Images(pixels, rows[used], labels[used]) for split, used in splits.items()}
-    if shares is not None:
-        table = shares.set_index("sample_id").loc[manifest["sample_id"], given["classes"]].to_numpy(dtype=np.float64)
-        images["train"] = replace(images["train"], shares=table[splits["train"]])
+    if soft_labels is not None:
+        table = (
+            soft_labels.set_index("sample_id").loc[manifest["sample_id"], given["classes"]].to_numpy(dtype=np.float64)
+        )
+        images["train"] = replace(images["train"], soft_labels=table[splits["train"]])
     return images
 
 

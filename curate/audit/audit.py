@@ -25,10 +25,10 @@ from curate.audit.detectors import (
     outlier,
     overlaid_text,
     quality,
-    shortcut,
     unlabelled,
     weak_slice,
 )
+from curate.audit.detectors.shortcuts import shortcut
 from curate.audit.evidence.evidence import CrossFit, Evidence
 from curate.audit.findings import read_findings, with_conflicts
 from curate.audit.patterns import KINDS, find_patterns, write_patterns

@@ -52,7 +52,8 @@ def find_patterns(evidence: Evidence, metadata: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def _finders() -> dict[str, Callable[[Evidence, pd.DataFrame], list[Pattern]]]:
-    from curate.audit.detectors import coverage, shortcut, weak_slice
+    from curate.audit.detectors import coverage, weak_slice
+    from curate.audit.detectors.shortcuts import shortcut
 
     return {
         "shortcut": shortcut.find_shortcuts,

@@ -5,7 +5,6 @@ Copies are told by the audit's own test of pairs; the order of the others is the
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from curate.audit.evidence.evidence import Evidence
-from curate.images.measure import measure_content
-from curate.images.samples import Scan, find_sample, read_scan
-from curate.images.sources import LARGEST_FILE
+from curate.audit.query_image import QueryImage, find_image
+from curate.images.samples import Scan, read_scan
 from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
@@ -54,17 +52,6 @@ class Similar:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Image:
-    """The image asked about: a row as of ``Scan.samples`` and, when it comes from outside, its thumbnail."""
-
-    name: str
-    sample_id: str
-    row: pd.DataFrame
-    thumbnail: bytes = b""  # of a sample: in the cache
-    is_file: bool = False  # named as a file, not as a sample
-
-
 def find_similar(dataset: DatasetFolder, spec: Spec, image: str | Path, limit: int = 10) -> Similar:
     """Return the ``limit`` samples most like ``image``, copies first.
 
@@ -81,7 +68,7 @@ def find_similar(dataset: DatasetFolder, spec: Spec, image: str | Path, limit: i
     if limit < 1:
         raise Problem(f"Expected a limit of 1 or more, found {limit}.")
     scan = read_scan(dataset)
-    asked = _find_image(scan, spec, str(image))
+    asked = find_image(scan, spec, str(image))
     evidence = _gather(dataset, spec, scan, asked)
     others = np.flatnonzero(evidence.readable["sample_id"] != asked.sample_id)
     notes: list[str] = []
@@ -94,53 +81,7 @@ def find_similar(dataset: DatasetFolder, spec: Spec, image: str | Path, limit: i
     return Similar(table, *_describe(dataset, spec, scan, asked, table), notes)
 
 
-def _find_image(scan: Scan, spec: Spec, name: str) -> _Image:
-    """Return the sample or file that ``name`` means."""
-    try:
-        sample_id = find_sample(scan, name)
-    except Problem as problem:
-        return _read_image(scan, spec, name, str(problem))
-    return _of_sample(scan, name, sample_id, is_file=False)
-
-
-def _of_sample(scan: Scan, name: str, sample_id: str, is_file: bool) -> _Image:
-    row = scan.samples[scan.samples["sample_id"] == sample_id]
-    if not len(row) or row["reason"].iloc[0]:
-        raise Problem(
-            f"{name} is in the dataset, but cannot be read: {row['reason'].iloc[0] if len(row) else 'ignored'}."
-        )
-    return _Image(name, sample_id, row, is_file=is_file)
-
-
-def _read_image(scan: Scan, spec: Spec, name: str, why_no_sample: str) -> _Image:
-    """Return the image in the file ``name``; its bytes are decoded only by ``curate.images.decoder``."""
-    content = _read_content(name, why_no_sample)
-    sample_id = hashlib.sha256(content).hexdigest()[:20]
-    if sample_id in set(scan.samples["sample_id"]):
-        return _of_sample(scan, name, sample_id, is_file=True)
-    measures, thumbnail = measure_content(content, spec.images)
-    if measures["reason"]:
-        raise Problem(f"{name}: expected an image, but {measures['reason']}.")
-    row = pd.DataFrame([{"sample_id": sample_id, "path": name, **measures}]).reindex(columns=scan.samples.columns)
-    return _Image(name, sample_id, row, thumbnail, is_file=True)
-
-
-def _read_content(name: str, why_no_sample: str) -> bytes:
-    file = Path(name)
-    try:
-        if file.is_dir():
-            raise Problem(f"Expected an image, but {name} is a folder. `curate audit --against` compares folders.")
-        if not file.is_file():
-            hint = "addresses are not opened: save the image first" if "://" in name else "nor is there such a file"
-            raise Problem(f"{why_no_sample.rstrip('.')}; {hint}.")
-        if file.stat().st_size > LARGEST_FILE:
-            raise Problem(f"{name}: {file.stat().st_size:,} bytes; files over {LARGEST_FILE:,} are not read.")
-        return file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name that holds a zero byte
-        raise Problem(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}.") from None
-
-
-def _gather(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: _Image) -> Evidence:
+def _gather(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: QueryImage) -> Evidence:
     """Return the samples, and the image where it is none of them, as one evidence; it keeps nothing on disk."""
     from curate.images.thumbnails import read_thumbnails
 
@@ -159,7 +100,7 @@ def _gather(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: _Image) -> Ev
 
 
 def _compute_likeness(
-    dataset: DatasetFolder, spec: Spec, evidence: Evidence, asked: _Image, others: np.ndarray, notes: list[str]
+    dataset: DatasetFolder, spec: Spec, evidence: Evidence, asked: QueryImage, others: np.ndarray, notes: list[str]
 ) -> np.ndarray:
     """Return the similarity ``(M,)`` of each other sample, 0..1; NaN where the image has no embedding."""
     from curate.vectors.embed import compute_embeddings, embed_thumbnails
@@ -179,7 +120,7 @@ def _compute_likeness(
     return np.clip(np.round((known @ one[0]).astype(np.float64), 6), 0, 1)
 
 
-def _find_relations(evidence: Evidence, asked: _Image, others: np.ndarray, likeness: np.ndarray) -> dict[int, str]:
+def _find_relations(evidence: Evidence, asked: QueryImage, others: np.ndarray, likeness: np.ndarray) -> dict[int, str]:
     """Return how rows are copies of the image, by row of ``evidence.readable``."""
     from curate.audit.evidence.candidates import HAMMING
     from curate.audit.evidence.copy_groups import COPY
@@ -229,12 +170,14 @@ def _with_labels(dataset: DatasetFolder, spec: Spec, scan: Scan, table: pd.DataF
     return table.assign(label=[label.get(one, "") for one in ids], split=[split.get(one, "") for one in ids])
 
 
-def _itself(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: _Image) -> pd.DataFrame:
+def _itself(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: QueryImage) -> pd.DataFrame:
     row = asked.row[["sample_id", "path"]].assign(similarity=1.0, relation=SAME_FILE)
     return _with_labels(dataset, spec, scan, row)
 
 
-def _describe(dataset: DatasetFolder, spec: Spec, scan: Scan, asked: _Image, table: pd.DataFrame) -> tuple[str, str]:
+def _describe(
+    dataset: DatasetFolder, spec: Spec, scan: Scan, asked: QueryImage, table: pd.DataFrame
+) -> tuple[str, str]:
     """Return the standing of the image and the sentence that says it."""
     copies = table[table["relation"].isin(set(table["relation"]) - {"", SAME_FILE})]
     count = len(copies) - 1

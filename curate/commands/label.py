@@ -70,7 +70,7 @@ def _model_tables(folder: DatasetFolder, spec: Spec) -> tuple[dict[str, np.ndarr
     It is flattened to be as sure as its samples of val and test show it may be.
     """
     from curate.audit.evidence.calibration import apply_temperature, fit_temperature
-    from curate.label.rows import unlabelled_samples
+    from curate.label.pool import unlabelled_samples
     from train.models import list_models, read_predictions, read_run
 
     known = list_models(folder)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from curate.commands.arguments import Dataset, Json
+from curate.commands.decide import print_decisions
 from curate.commands.show import counted, print_json, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import open_dataset
+from curate.storage.folder import DatasetFolder, open_dataset
+
+if TYPE_CHECKING:
+    from curate.review.opening import Opening
+    from curate.spec.model import Spec
+
+
+Models = Annotated[
+    tuple[str, str] | None, typer.Option(metavar="MODEL MODEL", help="The images on which two models differ.")
+]
 
 
 def review(
@@ -18,9 +28,7 @@ def review(
     issue: Annotated[str, typer.Option(help="Only this issue: label_error, near_duplicate, ...")] = "",
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many, worst first; 0 for all.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Label the images that have no label.")] = False,
-    compare: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="MODEL MODEL", help="The images on which two models differ.")
-    ] = None,
+    compare: Models = None,
     reviewer: Annotated[str, typer.Option(help="Who reviews; default: the user's name.")] = "",
     port: Annotated[int | None, typer.Option(help="Default: the first free one from 5151.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser where there is one.")] = True,
@@ -36,32 +44,42 @@ def review(
     """
     _expect_one_of(**{"--issue": bool(issue), "--unlabelled": unlabelled, "--compare": bool(compare)})
     _expect_one_of(**{"--pull": pull, "--close": close, "--html": html, "--compare": bool(compare)})
-    issue = "unlabelled" if unlabelled else issue
-    if html:
-        write_page(dataset, to, issue, limit, reviewer, json)
-        return
-    if to:
+    if to and not html:
         raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
-    from curate.commands.curation import print_decisions
-    from curate.review.app import close_review
-    from curate.review.app import review as review_dataset
+    issue = "unlabelled" if unlabelled else issue
+    folder = open_dataset(dataset)
+    if html:
+        write_page(folder, to, issue, limit, reviewer, json)
+    elif close:
+        _close(folder, json)
+    else:
+        _review_in_app(
+            folder, issue, limit or 0, compare, json, pull=pull, port=port, browser=browser, reviewer=reviewer or None
+        )
+
+
+def _close(folder: DatasetFolder, json: bool) -> None:
+    from curate.review.session import close_review
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    print_decisions(close_review(folder, read_spec(folder)), json, "Closed. No edit was left to take in.")
+
+
+def _review_in_app(
+    folder: DatasetFolder, issue: str, limit: int, compare: tuple[str, str] | None, json: bool, **options: Any
+) -> None:
+    from curate.review.session import review as review_dataset
+    from curate.spec.reading import read_spec
+
     spec = read_spec(folder)
-    if close:
-        print_decisions(close_review(folder, spec), json, "Closed. No edit was left to take in.")
-        return
-    opening = find_opening(folder, spec, issue, limit or 0, compare)
-    made = (
-        review_dataset(folder, spec, pull=pull, port=port, browser=browser, reviewer=reviewer or None, opening=opening)
-        if opening
-        else []
-    )
+    opening = _find_opening(folder, spec, issue, limit, compare)
+    made = review_dataset(folder, spec, opening=opening, **options) if opening else []
     print_decisions(made, json, "No new decision.")
 
 
-def find_opening(folder: Any, spec: Any, issue: str, limit: int, compare: tuple[str, str] | None) -> Any:
+def _find_opening(
+    folder: DatasetFolder, spec: Spec, issue: str, limit: int, compare: tuple[str, str] | None
+) -> Opening | None:
     """Return what the App opens on; None when two models agree on every test image."""
     from curate.review.opening import Opening
 
@@ -74,13 +92,15 @@ def find_opening(folder: Any, spec: Any, issue: str, limit: int, compare: tuple[
     return Opening(models=compare, flips=found["flips"]) if found["flips"] else None
 
 
-def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool) -> None:
+def write_page(
+    folder: DatasetFolder, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool
+) -> None:
     """Write the offline page of a review, and say what to do with it."""
     from curate.audit.findings import open_findings
-    from curate.reporting.review_page import LIMIT, write_review_page
+    from curate.reporting.review_cards import LIMIT
+    from curate.reporting.review_page import write_review_page
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
     page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)
     if json:
         print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
@@ -89,13 +109,12 @@ def write_page(dataset: Path, to: Path | None, issue: str, limit: int | None, re
     else:
         more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
         say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
-        say(
-            f"Send it to a reviewer. What comes back is applied with: curate decide {dataset} --from answers-NAME.jsonl"
-        )
+        apply = f"curate decide {folder.path} --from answers-NAME.jsonl"
+        say(f"Send it to a reviewer. What comes back is applied with: {apply}")
     if not json and (unseen := int((open_findings(folder)["issue"] == "unreadable").sum())):
         say(
             f"{counted(unseen, 'file')} cannot be read as an image, so no page shows them: "
-            f"curate findings {dataset} --issue unreadable"
+            f"curate findings {folder.path} --issue unreadable"
         )
 
 

@@ -16,30 +16,37 @@ if TYPE_CHECKING:
     from curate.exchange.importing import Imported
 
 
+Source = Annotated[
+    Path | None, typer.Option("--from", metavar="FILE", help="Import the labels in this file.", show_default=False)
+]
+To = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Export to this new file: .csv, .jsonl, .json.", show_default=False)
+]
+Withdraw = Annotated[str, typer.Option(metavar="VOTER", help="Take back what this voter's imports said.")]
+Format = Annotated[
+    str, typer.Option(help="csv, jsonl, labelstudio; to import also coco, fiftyone. Else told by content or name.")
+]
+Voter = Annotated[str, typer.Option(help="With --from: who gave the labels, whatever the file says.")]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="OLD=NEW", help="With --from: what the file calls a class, and its name here."),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="With --from: import the good rows although others are bad.")]
+ImagePrefix = Annotated[
+    str, typer.Option(help="With --to and Label Studio: what goes before a path to make its address.")
+]
+
+
 def votes(
     dataset: Dataset = Path("."),
-    source: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="Import the labels in this file.", show_default=False)
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Export to this new file: .csv, .jsonl, .json.", show_default=False),
-    ] = None,
-    withdraw: Annotated[str, typer.Option(metavar="VOTER", help="Take back what this voter's imports said.")] = "",
-    format: Annotated[
-        str, typer.Option(help="csv, jsonl, labelstudio; to import also coco, fiftyone. Else told by content or name.")
-    ] = "",
-    voter: Annotated[str, typer.Option(help="With --from: who gave the labels, whatever the file says.")] = "",
-    rename: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="OLD=NEW", help="With --from: what the file calls a class, and its name here."),
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="With --from: import the good rows although others are bad.")
-    ] = False,
-    image_prefix: Annotated[
-        str, typer.Option(help="With --to and Label Studio: what goes before a path to make its address.")
-    ] = "",
+    source: Source = None,
+    to: To = None,
+    withdraw: Withdraw = "",
+    format: Format = "",
+    voter: Voter = "",
+    rename: Rename = None,
+    skip_bad: SkipBad = False,
+    image_prefix: ImagePrefix = "",
     json: Json = False,
 ) -> None:
     """List who voted; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.

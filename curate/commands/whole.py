@@ -1,4 +1,4 @@
-"""demo, init, run, review, report, doctor: the whole job, and what stands before and after it."""
+"""demo, init, schema, run, report, doctor: the whole job, and what stands before and after it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def init(
     say(f"Wrote {path} with the classes {', '.join(spec.class_names[:8])}. Read it, then: curate run {folder}")
 
 
+def schema() -> None:
+    """Print the JSON Schema of dataset.yaml, for editors."""
+    from curate.spec.digest import spec_schema
+
+    print_json(spec_schema())
+
+
 def run(
     dataset: Dataset = Path("."),
     workers: Workers = None,
@@ -77,14 +84,14 @@ def run(
     if json:
         print_json(summary)
         return
-    print_score(folder)
+    _print_score(folder)
     seconds = summary["seconds"]
     say(f"{sum(seconds.values()):.1f} s: " + ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))
     say(f"Report: {summary['report']}")
     say(f"Review: curate review {dataset}")
 
 
-def print_score(folder: Any) -> None:
+def _print_score(folder: Any) -> None:
     """Write what the audit found of the planted faults, where they are known."""
     from curate.run import read_score
 

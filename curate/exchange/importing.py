@@ -10,7 +10,7 @@ from curate.exchange.check import Checked, Reading, Said, check_rows, describe_f
 from curate.exchange.formats import READERS, detect_format
 from curate.exchange.match import SampleFinder
 from curate.exchange.rows import read_text
-from curate.images.samples import read_scan, read_sources
+from curate.images.samples import Scan, read_scan, read_sources
 from curate.log.proposals import read_proposals
 from curate.log.votes import Vote, append_votes, read_votes
 from curate.spec.model import Spec
@@ -37,14 +37,9 @@ class Imported:
 
 
 def import_votes(
-    dataset: DatasetFolder,
-    spec: Spec,
-    path: Path,
-    form: str = "",
-    voter: str = "",
-    rename: Iterable[str] = (),
+    dataset: DatasetFolder, spec: Spec, path: Path, form: str = "", voter: str = "", rename: Iterable[str] = (),
     skip_bad: bool = False,
-) -> Imported:
+) -> Imported:  # fmt: skip
     """Add the labels in ``path`` to votes.jsonl and return what was added; importing twice adds nothing.
 
     Parameters
@@ -77,8 +72,12 @@ def import_votes(
     if checked.faults and not skip_bad:
         raise Problem(_refusal(path, checked))
     written = append_votes(dataset.votes, checked.votes)
-    given = (one.samples.set_index("sample_id")["given_label"] for one in (before, read_scan(dataset)))
-    return Imported(form, written, checked, int(next(given).ne(next(given)).sum()))
+    return Imported(form, written, checked, _count_relabelled(before, read_scan(dataset)))
+
+
+def _count_relabelled(before: Scan, after: Scan) -> int:
+    given = [one.samples.set_index("sample_id")["given_label"] for one in (before, after)]
+    return int(given[0].ne(given[1]).sum())
 
 
 def _full_name(name: str, form: str) -> str:

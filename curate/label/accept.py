@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from curate.audit.detectors.unlabelled import DETECTOR
 from curate.images.samples import read_scan
-from curate.label.rows import gather_rows, missing_classes, tell_missing
+from curate.label.pool import gather_pool, missing_classes, tell_missing
 from curate.log.decision import Decision
 from curate.log.decisions import append_decisions, current_user
 from curate.log.proposals import combine_proposals, read_proposals
@@ -39,7 +40,7 @@ def accept_proposals(
     Problem
         When a class has no label yet: its samples would all be taken for another.
     """
-    rows = gather_rows(dataset, spec, read_scan(dataset))
+    rows = gather_pool(dataset, spec, read_scan(dataset))
     if not rows["is_unlabelled"].any():
         return Accepted([], 0)
     if missing := missing_classes(rows, spec):
@@ -49,19 +50,20 @@ def accept_proposals(
     chosen = waiting[waiting["probability"] >= at_least].merge(asked, on="sample_id")
     is_test = (chosen["split"] == "test") & (not include_test)
     chosen = chosen[~is_test]
-    decisions = [
-        Decision(
-            actor=actor or current_user(),
-            tool="label",
-            sample_id=row.sample_id,
-            action="relabel",
-            label=row.label,
-            reason=row.said,
-            finding="unlabelled",
-            score=row.probability,
-            detector=DETECTOR,
-        )
-        for row in chosen.itertuples()
-    ]
+    decisions = [_accept(row, actor or current_user()) for row in chosen.itertuples()]
     made = append_decisions(dataset.decisions, decisions) if decisions else []
     return Accepted(made, int(is_test.sum()))
+
+
+def _accept(proposal: Any, actor: str) -> Decision:
+    return Decision(
+        actor=actor,
+        tool="label",
+        sample_id=proposal.sample_id,
+        action="relabel",
+        label=proposal.label,
+        reason=proposal.said,
+        finding="unlabelled",
+        score=proposal.probability,
+        detector=DETECTOR,
+    )

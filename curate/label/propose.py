@@ -17,7 +17,7 @@ from curate.audit.audit import gather_evidence
 from curate.audit.detectors.unlabelled import find_unlabelled
 from curate.audit.findings import read_scored
 from curate.images.samples import Scan, read_scan
-from curate.label.rows import gather_rows, missing_classes, tell_missing
+from curate.label.pool import gather_pool, missing_classes, tell_missing
 from curate.log.proposals import combine_proposals, write_proposals
 from curate.spec.model import Spec
 from curate.storage.folder import DatasetFolder
@@ -69,7 +69,7 @@ def propose_labels(dataset: DatasetFolder, spec: Spec, models: Mapping[str, np.n
     from curate.vectors.embed import compute_embeddings
 
     scan = read_scan(dataset)
-    rows = gather_rows(dataset, spec, scan)
+    rows = gather_pool(dataset, spec, scan)
     lacking = rows["is_unlabelled"].to_numpy()
     embeddings = compute_embeddings(dataset, spec, list(rows["sample_id"])) if lacking.any() else np.zeros((0, 0))
     probs, notes = _prototype_probs(rows, embeddings, spec) if lacking.any() else ({}, [])

@@ -73,9 +73,19 @@ def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
     votes = votes[votes["label"].isin(classes)]  # what is stored may be from before a class was renamed
     if not len(votes):
         return empty(COMBINED)
-    rest = (1 - votes["share"]) / max(len(classes) - 1, 1)
+    named = _weigh_named(votes, len(classes))
+    order = {name: place for place, name in enumerate(classes)}
+    named = named.assign(place=named["label"].map(order)).sort_values(
+        ["sample_id", "probability", "place"], ascending=[True, False, True]
+    )
+    return shaped(named.drop_duplicates("sample_id"), COMBINED)
+
+
+def _weigh_named(votes: pd.DataFrame, classes: int) -> pd.DataFrame:
+    """Return one row a sample and class that a voter names: its probability, and who said so; see ``COMBINED``."""
+    rest = (1 - votes["share"]) / max(classes - 1, 1)
     # Never 0: where nobody knows anything, all weigh the same.
-    weight = (votes["share"] - 1 / len(classes)).clip(lower=0) + 1e-9
+    weight = (votes["share"] - 1 / classes).clip(lower=0) + 1e-9
     rows = votes.assign(weight=weight, rest=weight * rest, own=weight * (votes["share"] - rest), said=_say(votes))
     rows = rows.sort_values(["sample_id", "voter"])
     sums = {name: (name, "sum") for name in ("weight", "rest")}
@@ -84,11 +94,7 @@ def combine_proposals(votes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFra
     named = named.join(whole, on="sample_id")
     # Rounded, so that the last bits of a sum do not decide between two classes.
     named["probability"] = ((named["own"] + named["rest"]) / named["weight"]).clip(0, 1).round(6)
-    order = {name: place for place, name in enumerate(classes)}
-    named = named.assign(place=named["label"].map(order)).sort_values(
-        ["sample_id", "probability", "place"], ascending=[True, False, True]
-    )
-    return shaped(named.drop_duplicates("sample_id"), COMBINED)
+    return named
 
 
 def _say(votes: pd.DataFrame) -> list[str]:

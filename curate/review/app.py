@@ -1,11 +1,9 @@
-"""The App itself: opened on what waits, served to this machine only, watched while it is open, closed in good order."""
+"""The App itself: opened on what waits, served to this machine only, until it is closed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,73 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from curate.images.samples import read_sources
-from curate.log.decision import Decision
-from curate.log.decisions import current_user, read_decisions
-from curate.review.answers.desk import TOOL
+from curate.log.decisions import current_user
 from curate.review.answers.sitting import END, REVIEWER
-from curate.review.mirror.pull import Notify, pull_review, tell
+from curate.review.mirror.pull import Notify, tell
 from curate.review.mirror.push import push_review
 from curate.review.mirror.snapshot import mark, review_name
 from curate.review.opening import EVERYTHING, Opening, find_address
-from curate.review.services.environment import load_fiftyone, revive_database
+from curate.review.services.environment import load_fiftyone
 from curate.review.services.leftovers import note_review
-from curate.review.services.plugin_link import link_plugin, unlink_plugin
-from curate.review.services.running import Running, ask_to_end, registered, running_reviews, wait_for_end
+from curate.review.services.plugin_link import link_plugin
+from curate.review.services.running import Running, registered
 from curate.review.services.server import LOOPBACK, AppServer, choose_port, expect_loopback
-from curate.review.watch import Watch
 from curate.spec.model import Spec
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
-from curate.storage.progress import counting
-
-EVERY = 1.0  # seconds between two looks at what happened beside the App
-
-
-def review(
-    dataset: DatasetFolder,
-    spec: Spec,
-    *,
-    pull: bool = False,
-    port: int | None = None,
-    browser: bool = True,
-    wait: bool = True,
-    reviewer: str | None = None,
-    opening: Opening = EVERYTHING,
-    notify: Notify = tell,
-) -> list[Decision]:
-    """Push, open the App, wait for its end and return the reviewer's decisions made there: as `curate review` does.
-
-    It ends by Ctrl-C, by the button in the App, or by `close_review`. When this reviewer has the App open on this
-    dataset already, it is shown again, and this returns at once.
-
-    Parameters
-    ----------
-    pull
-        Only take in the edits made so far; opens nothing.
-    port
-        Where the App is served; the first free one from 5151 when None.
-    wait
-        When False, return at once with the App left open for as long as this process runs.
-    reviewer
-        Who makes the decisions; the login name when None.
-    """
-    if pull:
-        return pull_review(dataset, spec, reviewer, notify=notify)
-    actor = reviewer or current_user()
-    if there := _already_open(dataset, actor, port):
-        push_review(dataset, spec)
-        url = find_address(there.url.split("?")[0], load_fiftyone().load_dataset(there.name), opening)
-        _show(url, browser, notify, "is open already, at")
-        return []
-    known = {one.id for one in read_decisions(dataset.decisions)}
-    with open_app(dataset, spec, port, browser=browser, reviewer=actor, opening=opening, notify=notify) as app:
-        if not wait:
-            app.stays_open()
-            return []
-        _watch_until_ended(app, notify)
-    pull_review(dataset, spec, actor, notify=notify)
-    said = [one for one in read_decisions(dataset.decisions) if one.tool == TOOL and one.actor == actor]
-    return [one for one in said if one.id not in known]
 
 
 class App:
@@ -104,13 +49,6 @@ class App:
     def close(self) -> None:
         """Stop serving; calling it again does nothing."""
         self._open.close()
-
-    def stays_open(self) -> None:
-        """Let the App outlive the `with` block: until `close`, or the end of this process."""
-        _kept.append(self._open.pop_all())
-
-
-_kept: list[contextlib.ExitStack] = []
 
 
 def open_app(
@@ -144,7 +82,7 @@ def open_app(
         mark(view, reviewer=actor)
         url = find_address(f"http://{address}:{port}/datasets/{name}", view, opening)
         app = App(dataset, starting.result(), replace(running, url=url))
-    _show(url, browser, notify, "is at")
+    show_app(url, browser, notify, "is at")
     return app
 
 
@@ -166,80 +104,8 @@ def _link_plugin(notify: Notify) -> Path | None:
         return None
 
 
-def close_review(dataset: DatasetFolder, spec: Spec, notify: Notify = tell) -> list[Decision]:
-    """End every review of this dataset, also in other terminals, and what killed ones left; return late edits.
-
-    FiftyOne's copy stays for the next time: `curate doctor --clean` removes those of folders that are gone.
-    """
-    mine = _reviews_of(dataset)
-    for one in mine:
-        ask_to_end(one)
-    wait_for_end(mine)
-    for one in mine:
-        notify(f"The review of {one.reviewer} at {one.url} has ended.")
-    late = []
-    if load_fiftyone().dataset_exists(review_name(dataset)):  # its database stops with this process, if nobody's it is
-        with contextlib.suppress(Problem):  # nothing to compare with: the next push starts anew
-            late = pull_review(dataset, spec, notify=notify)
-    if not running_reviews() and unlink_plugin():
-        notify("The plugin was taken out of FiftyOne's plugins folder; the next review links it again.")
-    return late
-
-
-def _already_open(dataset: DatasetFolder, actor: str, port: int | None) -> Running | None:
-    """Return this reviewer's open App on the dataset: one App shows all of its tabs the same, so others have theirs."""
-    return next((one for one in _reviews_of(dataset) if one.reviewer == actor and port in (None, one.port)), None)
-
-
-def _reviews_of(dataset: DatasetFolder) -> list[Running]:
-    folder = str(dataset.path.resolve())
-    return [one for one in running_reviews() if one.folder == folder]
-
-
-def _show(url: str, browser: bool, notify: Notify, how: str) -> None:
+def show_app(url: str, browser: bool, notify: Notify, how: str) -> None:
+    """Tell where the App is, and open a browser there if one is wanted."""
     notify(f"The FiftyOne App {how} {url}")
     if browser:
         webbrowser.open(url)
-
-
-def _watch_until_ended(app: App, notify: Notify) -> None:
-    """Log edits, show what others say and keep App and database running until somebody ends the review."""
-    from pymongo.errors import PyMongoError
-
-    watch, told = Watch(app.dataset, load_fiftyone().load_dataset(app.running.name), notify), ""
-    sitting = watch.sitting
-    with (
-        _interrupts() as interrupted,
-        counting(lambda: len(sitting.find_waiting()), "reviewing", "answers") as count,
-    ):
-        notify("Ctrl-C here, or the button in the App, ends the review. Each answer is saved as it is given.")
-        while not interrupted.wait(EVERY) and not app.running.end.exists():
-            try:
-                _keep_running(app, notify)
-                if watch.look():
-                    count()
-                told = ""
-            except (Problem, PyMongoError) as error:
-                # The next look may find it mended: by the reviewer, or by us.
-                told, before = str(error).splitlines()[0], told
-                if told != before:
-                    notify(told)
-
-
-def _keep_running(app: App, notify: Notify) -> None:
-    if revive_database():
-        notify("The App's database had stopped and was started again; no answer is lost.")
-    if app.server.revive():
-        notify("The App's server had stopped and was started again; reload the page.")
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets: both end the review in good order."""
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -24,7 +24,7 @@ from curate.versions.groups import read_groups
 from curate.versions.labels import resolve_labels
 from curate.versions.places import place_samples
 from curate.versions.read import Version, current_version, read_manifest, read_version, write_lock
-from curate.versions.soft_labels import compute_shares
+from curate.versions.soft_labels import compute_soft_labels
 from curate.versions.split import Assignment
 
 
@@ -48,23 +48,23 @@ def build_version(dataset: DatasetFolder, spec: Spec, use_decisions: bool = True
     places = place_samples(dataset, rows, spec)
     rows["split"] = rows["sample_id"].map(places.split)
     manifest = shaped(rows[rows["excluded"] == ""].sort_values("sample_id"), MANIFEST)
-    shares = _shares(scan, manifest, decisions, spec)
-    digest = version_digest(manifest, spec, shares)
+    soft_labels = _soft_labels(scan, manifest, decisions, spec)
+    digest = version_digest(manifest, spec, soft_labels)
     known = _find_version(dataset, digest)
     record = _record(scan, rows, manifest, places, spec, digest, decisions)
-    record = known or _write_version(dataset, manifest, shares, record)
+    record = known or _write_version(dataset, manifest, soft_labels, record)
     _write_lock(dataset, record, places, spec, decisions)
     return Version(record, read_manifest(dataset, record["id"]) if known else manifest, is_new=not known)
 
 
-def _shares(scan: Scan, manifest: pd.DataFrame, decisions: list, spec: Spec) -> pd.DataFrame | None:
-    """Return the vote shares of the version's samples, None where the spec wants labels alone."""
+def _soft_labels(scan: Scan, manifest: pd.DataFrame, decisions: list, spec: Spec) -> pd.DataFrame | None:
+    """Return the soft labels of the version's samples, None where the spec wants labels alone."""
     if spec.train.labels != "shares":
         return None
     folded = fold_decisions(decisions).query("label != ''")
     decided = dict(zip(folded["sample_id"], folded["label"], strict=True))
     labels = dict(zip(manifest["sample_id"], manifest["label"], strict=True))
-    return compute_shares(scan.votes, labels, decided, spec.class_names)
+    return compute_soft_labels(scan.votes, labels, decided, spec.class_names)
 
 
 def _find_version(dataset: DatasetFolder, digest: str) -> dict[str, Any] | None:
@@ -93,7 +93,7 @@ def _record(
 
 
 def _write_version(
-    dataset: DatasetFolder, manifest: pd.DataFrame, shares: pd.DataFrame | None, record: dict[str, Any]
+    dataset: DatasetFolder, manifest: pd.DataFrame, soft_labels: pd.DataFrame | None, record: dict[str, Any]
 ) -> dict[str, Any]:
     """Make the folder under a temporary name and rename it: a version is there whole or not at all."""
     parent, version = current_version(dataset), next_id(dataset.versions, "v")
@@ -101,8 +101,8 @@ def _write_version(
     record = {"id": version, "parent": parent, "created": created, **record}
     with making_folder(dataset.versions / version) as making:
         write_table(making / "manifest.parquet", manifest)
-        if shares is not None:
-            write_table(making / "shares.parquet", shares)
+        if soft_labels is not None:
+            write_table(making / "shares.parquet", soft_labels)
         write_json(making / "version.json", record)
     return record
 

@@ -12,23 +12,25 @@ from curate.spec.model import Spec
 from curate.versions.soft_labels import DIGITS
 
 
-def version_digest(manifest: pd.DataFrame, spec: Spec, shares: pd.DataFrame | None = None) -> str:
+def version_digest(manifest: pd.DataFrame, spec: Spec, soft_labels: pd.DataFrame | None = None) -> str:
     """Return the SHA-256 of ``sample_id, label, split`` in order of sample_id, and of the spec's meaning.
 
-    Shares are covered where the version carries them; without, the digest is what it was before there were any.
+    Soft labels are covered where the version carries them; without, the digest is what it was before there were any.
     """
     lines = manifest.sort_values("sample_id")[["sample_id", "label", "split"]].itertuples(index=False)
     text = "\n".join([spec_digest(spec), *("\t".join(line) for line in lines)])
-    return hashlib.sha256((text + ("" if shares is None else f"\n{shares_digest(shares)}")).encode()).hexdigest()
+    if soft_labels is not None:
+        text += f"\n{soft_labels_digest(soft_labels)}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def shares_digest(shares: pd.DataFrame) -> str:
-    """Return the SHA-256 of a version's shares, in order of sample_id."""
-    ordered = shares.sort_values("sample_id")
+def soft_labels_digest(soft_labels: pd.DataFrame) -> str:
+    """Return the SHA-256 of a version's soft labels, in order of sample_id."""
+    ordered = soft_labels.sort_values("sample_id")
     rows = (
         "\t".join([row[0], *(f"{share:.{DIGITS}f}" for share in row[1:])]) for row in ordered.itertuples(index=False)
     )
-    return hashlib.sha256("\n".join(["\t".join(shares.columns), *rows]).encode()).hexdigest()
+    return hashlib.sha256("\n".join(["\t".join(soft_labels.columns), *rows]).encode()).hexdigest()
 
 
 def sources_digest(scan: Scan) -> str:

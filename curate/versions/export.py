@@ -13,7 +13,7 @@ from curate.storage.files import Problem, making_folder, write_json
 from curate.storage.folder import DatasetFolder
 from curate.storage.progress import track
 from curate.storage.tables import SPLITS, write_table
-from curate.versions.read import read_manifest, read_shares, read_version
+from curate.versions.read import read_manifest, read_soft_labels, read_version
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 ROWS_PER_SHARD = 2_000
@@ -25,7 +25,7 @@ def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "
 
     ``imagefolder``: ``split/class/<sample_id>.<suffix>`` and ``manifest.csv``. ``csv``: ``<split>.csv`` with the paths
     of the source files. ``parquet``: ``<split>-NNNNN.parquet`` with columns image {bytes, path}, label, sample_id.
-    The last two have a column ``share_<class>`` for each class if the version carries vote shares.
+    The last two have a column ``share_<class>`` for each class if the version carries soft labels.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def export_version(dataset: DatasetFolder, version: str, to: Path, form: str = "
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Problem(f"Expected a new or empty folder to export to, but {to} holds something. Name another one.")
     record = read_version(dataset, version)
-    rows = _with_shares(with_files(dataset, read_manifest(dataset, version)), read_shares(dataset, version))
+    rows = _with_soft_labels(with_files(dataset, read_manifest(dataset, version)), read_soft_labels(dataset, version))
     with making_folder(to) as making:
         FORMATS[form](rows, making)
         write_json(making / "version.json", record)
@@ -60,11 +60,11 @@ def with_files(dataset: DatasetFolder, manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest.assign(file=[str(dataset.path / files[one]) for one in manifest["sample_id"]])
 
 
-def _with_shares(rows: pd.DataFrame, shares: pd.DataFrame | None) -> pd.DataFrame:
-    """Return ``rows`` with a column ``share_<class>`` for each class, if the version carries shares."""
-    if shares is None:
+def _with_soft_labels(rows: pd.DataFrame, soft_labels: pd.DataFrame | None) -> pd.DataFrame:
+    """Return ``rows`` with a column ``share_<class>`` for each class, if the version carries soft labels."""
+    if soft_labels is None:
         return rows
-    named = shares.rename(columns={name: f"{SHARE}{name}" for name in shares.columns if name != "sample_id"})
+    named = soft_labels.rename(columns={name: f"{SHARE}{name}" for name in soft_labels.columns if name != "sample_id"})
     return rows.merge(named, on="sample_id", how="left")
 
 

@@ -12,7 +12,8 @@ from curate.storage.folder import DatasetFolder, numbered
 from curate.storage.tables import read_parquet
 from curate.versions.claims import STRICTEST, History, claim_places
 from curate.versions.read import current_version, read_lock
-from curate.versions.split import ANY, HASHED, NEVER, Assignment, assign_splits
+from curate.versions.split import Assignment, assign_splits
+from curate.versions.stratify import ANY, HASHED, NEVER
 
 
 def place_samples(dataset: DatasetFolder, rows: pd.DataFrame, spec: Spec) -> Assignment:

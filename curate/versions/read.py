@@ -1,4 +1,4 @@
-"""Versions as they lie on disk: records, manifests, vote shares, and which is current."""
+"""Versions as they lie on disk: records, manifests, soft labels, and which is current."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def read_manifest(dataset: DatasetFolder, version: str) -> pd.DataFrame:
     return read_parquet(dataset.versions / version / "manifest.parquet")
 
 
-def read_shares(dataset: DatasetFolder, version: str) -> pd.DataFrame | None:
-    """Return the vote shares that a version carries: ``sample_id`` and one column a class; None when it has none."""
+def read_soft_labels(dataset: DatasetFolder, version: str) -> pd.DataFrame | None:
+    """Return the soft labels that a version carries: ``sample_id`` and one column a class; None when it has none."""
     _expect_version(dataset, version)
     path = dataset.versions / version / "shares.parquet"
     return read_parquet(path) if path.is_file() else None

@@ -12,7 +12,7 @@ from curate.log.votes import by_people
 DIGITS = 6
 
 
-def compute_shares(
+def compute_soft_labels(
     votes: pd.DataFrame, labels: Mapping[str, str], decided: Mapping[str, str], classes: Sequence[str]
 ) -> pd.DataFrame:
     """Return ``sample_id`` and one column a class, rows summing to 1, sorted by sample_id.
@@ -36,8 +36,8 @@ def compute_shares(
     known = by_people(votes)
     known = known[known["sample_id"].isin(labels) & ~known["sample_id"].isin(decided) & known["label"].isin(classes)]
     total, voters = _sum_votes(known, ids, list(classes))
-    shares = np.where(voters[:, None] > 0, total / np.maximum(voters, 1)[:, None], certain)
-    table = pd.DataFrame(np.round(shares, DIGITS), columns=list(classes))
+    soft_labels = np.where(voters[:, None] > 0, total / np.maximum(voters, 1)[:, None], certain)
+    table = pd.DataFrame(np.round(soft_labels, DIGITS), columns=list(classes))
     table.insert(0, "sample_id", pd.Series(ids, dtype="str"))
     return table
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from curate.audit.evidence.copies import Picture, compare_pictures
+from curate.audit.evidence.alignment import Picture
+from curate.audit.evidence.copies import compare_pictures
 from curate.images.decoder import open_image
 from curate.images.measure import measure_content
 from curate.images.thumbnails import decode_thumbnail

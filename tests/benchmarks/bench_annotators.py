@@ -24,7 +24,7 @@ from curate.spec.model import Source, Spec
 from curate.spec.reading import read_spec
 from curate.storage.folder import DatasetFolder, open_dataset
 from curate.vectors.embed import compute_embeddings
-from curate.versions.soft_labels import compute_shares
+from curate.versions.soft_labels import compute_soft_labels
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 COLUMNS = ("random_label1", "random_label2", "random_label3")
@@ -54,7 +54,7 @@ class Voted:
     truth: np.ndarray
     probs: np.ndarray
     ours: np.ndarray
-    shares: np.ndarray
+    soft_labels: np.ndarray
     embeddings: np.ndarray
     test_embeddings: np.ndarray
     test_truth: np.ndarray
@@ -104,13 +104,13 @@ def gather_voted(dataset: DatasetFolder, spec: Spec, train: pd.DataFrame, test: 
     probs = pd.read_parquet(dataset.cache / "pred_probs.parquet").set_index("sample_id")[spec.class_names]
     given = scan.samples.set_index("sample_id")["given_label"].map(number).fillna(-1)
     labels = dict.fromkeys(names, spec.class_names[0])
-    shares = compute_shares(scan.votes, labels, {}, spec.class_names).set_index("sample_id")
+    soft_labels = compute_soft_labels(scan.votes, labels, {}, spec.class_names).set_index("sample_id")
     return Voted(
         wide.loc[names].to_numpy(),
         truth[names].to_numpy(),
         probs.loc[names].to_numpy(),
         given[names].to_numpy().astype(int),
-        shares.loc[names].to_numpy(),
+        soft_labels.loc[names].to_numpy(),
         compute_embeddings(dataset, spec, names),
         compute_embeddings(dataset, spec, list(ids[test["file"]])),
         test["label"].map(number).to_numpy(),
@@ -190,7 +190,7 @@ def tabulate_targets(voted: Voted) -> list[dict[str, object]]:
     targets = {
         "majority, ties left out": np.where(tied[:, None], np.nan, hard),
         "consensus": np.eye(2)[voted.ours],
-        "vote shares": voted.shares,
+        "vote shares": voted.soft_labels,
         "CROWDLAB's posterior": plain_crowdlab(voted.votes, voted.probs)[1],
     }
     rng = np.random.default_rng(0)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from curate.audit.detectors.shortcut import find_shortcuts
+from curate.audit.detectors.shortcuts.shortcut import find_shortcuts
 from curate.audit.evidence.evidence import Evidence
 from curate.images.decoder import open_image
 from curate.images.measure import measure_content

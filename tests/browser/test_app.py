@@ -29,7 +29,7 @@ from tests.conftest import curate
 REVIEW = """
 import sys
 from curate.storage.folder import open_dataset
-from curate.review.app import review
+from curate.review.session import review
 from curate.spec.reading import read_spec
 dataset = open_dataset(sys.argv[1])
 decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="carol")

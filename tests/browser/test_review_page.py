@@ -14,7 +14,8 @@ from curate.audit.findings import open_findings
 from curate.decide.answers import apply_answers
 from curate.images.samples import Scan, read_scan
 from curate.log.decisions import read_decisions
-from curate.reporting.review_page import collect_cards, write_review_page
+from curate.reporting.review_cards import collect_cards
+from curate.reporting.review_page import write_review_page
 from curate.spec.model import Audit, Spec
 from curate.storage.folder import DatasetFolder
 from curate.versions.build import build_version

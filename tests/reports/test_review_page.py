@@ -13,8 +13,9 @@ from curate.decide.by_hand import decide_sample
 from curate.images.init import Start, init_dataset
 from curate.images.samples import read_scan
 from curate.images.scan import scan_dataset
-from curate.reporting import review_page
-from curate.reporting.review_page import collect_cards, write_review_page
+from curate.reporting import review_cards, review_page
+from curate.reporting.review_cards import collect_cards
+from curate.reporting.review_page import write_review_page
 from curate.spec.model import Audit
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
@@ -73,7 +74,7 @@ def test_files_that_no_page_can_show_are_told(asked, capsys):
     samples.loc[samples["sample_id"] == ids[0], "reason"] = "no image"
     write_table(dataset.cache / "samples.parquet", samples)
     write_findings(dataset, {"sample_id": ids[0], "issue": "unreadable"})
-    write_page(dataset.path, None, "", None, "", False)
+    write_page(dataset, None, "", None, "", False)
     said = " ".join(capsys.readouterr().out.split())
     assert "no page was written" in said and "1 file cannot be read as an image" in said
 
@@ -92,7 +93,7 @@ def test_a_group_is_one_card_with_its_keeper_first(asked):
 
 def test_a_large_group_is_asked_in_parts(asked, monkeypatch):
     dataset, spec, _ = asked
-    monkeypatch.setattr(review_page, "MEMBERS", 2)
+    monkeypatch.setattr(review_cards, "MEMBERS", 2)
     (card,), _ = collect_cards(dataset, spec, "near_duplicate")
     assert len(card["members"]) == 2 and card["hidden"] == 1
 

@@ -11,7 +11,7 @@ import pytest
 
 from curate.storage.files import Problem
 from curate.versions.read import read_manifest
-from curate.versions.seen import is_seen
+from curate.versions.training_samples import is_copy_of
 from tests.train.conftest import SPEC, Trained, write_version
 from train.compare import compare_models, compare_probabilities, find_flips
 from train.evaluate import evaluate_model
@@ -138,4 +138,4 @@ def test_no_unseen_test_sample_is_a_problem(fresh: Trained) -> None:
 
 def test_near_copies_of_what_was_seen_are_seen() -> None:
     manifest = pd.DataFrame({"sample_id": ["a", "b", "c"], "group_id": ["a", "a", "c"]})
-    assert is_seen(manifest, {"b", "gone"}).tolist() == [True, True, False]
+    assert is_copy_of(manifest, {"b", "gone"}).tolist() == [True, True, False]

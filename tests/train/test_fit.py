@@ -136,7 +136,7 @@ def test_class_weights_count_votes_where_there_are_shares() -> None:
 def test_shares_that_are_sure_teach_what_the_labels_teach(images: dict[str, Images], head_steps: int) -> None:
     recipe = replace(TINY, epochs=2, label_smoothing=0.1, head_steps=head_steps)
     train = images["train"]
-    sure = replace(train, shares=np.eye(2)[train.labels])
+    sure = replace(train, soft_labels=np.eye(2)[train.labels])
     hard, soft = fit(images, recipe)[0], fit({**images, "train": sure}, recipe)[0]
     assert all(torch.allclose(hard[name].float(), soft[name].float(), atol=1e-4) for name in hard)
 

@@ -17,7 +17,7 @@ from curate.spec.model import Spec, Train
 from curate.storage.files import Problem, replacing
 from curate.storage.tables import write_table
 from curate.versions.read import read_manifest
-from curate.versions.seen import seen_samples
+from curate.versions.training_samples import read_training_samples
 from tests.train.conftest import SPEC, TINY, Trained, draw_samples, write_dataset, write_version
 from train.models import list_models, load_network, read_predictions, read_run
 from train.training import compute_labels_digest, train_version
@@ -86,9 +86,9 @@ def test_start_from_another_model(fresh: Trained) -> None:
     one = replace(TINY, epochs=1, learning_rate=1e-5)
     run = train_version(fresh.dataset, SPEC, "v1", one, device="cpu", init="m2")
     assert run["init"] == "m2" and run["metrics"]["test"]["accuracy"]["value"] > 0.9
-    assert seen_samples(fresh.dataset, run["id"]) == seen_samples(fresh.dataset, "m1") | seen_samples(
-        fresh.dataset, "m2"
-    )
+    assert read_training_samples(fresh.dataset, run["id"]) == read_training_samples(
+        fresh.dataset, "m1"
+    ) | read_training_samples(fresh.dataset, "m2")
     with pytest.raises(Problem, match="another network"):
         train_version(fresh.dataset, SPEC, "v1", replace(TINY, channels=(4, 8)), device="cpu", init="m2")
 

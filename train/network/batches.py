@@ -17,13 +17,13 @@ from train.network.recipes import Recipe
 class Images:
     """Pixels ``(M, side, side, 3)`` uint8, which ``rows`` ``(N,)`` of them are used, and their ``labels`` ``(N,)``.
 
-    ``shares`` ``(N, K)``, rows summing to 1, are what training aims at in place of the labels; None for the labels.
+    ``soft_labels`` ``(N, K)``, rows summing to 1, are what training aims at in place of the labels, unless None.
     """
 
     pixels: np.ndarray
     rows: np.ndarray
     labels: np.ndarray
-    shares: np.ndarray | None = None
+    soft_labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,9 +45,9 @@ def split_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
 
 def load_targets(images: Images, batch: np.ndarray, device: torch.device) -> Tensor:
     """Return what the loss compares with: class numbers ``(B,)``, or the shares of the classes ``(B, K)`` float32."""
-    if images.shares is None:
+    if images.soft_labels is None:
         return torch.from_numpy(images.labels[batch]).to(device)
-    return torch.from_numpy(images.shares[batch].astype(np.float32)).to(device)
+    return torch.from_numpy(images.soft_labels[batch].astype(np.float32)).to(device)
 
 
 def load_batch(images: Images, batch: np.ndarray, device: torch.device) -> Tensor:

@@ -68,7 +68,7 @@ def fit_network(
     with _seeded(device):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(network, recipe)
-        weights = class_weights(train.labels, _classes(network), recipe.balance, train.shares).to(device)
+        weights = class_weights(train.labels, _classes(network), recipe.balance, train.soft_labels).to(device)
         progress, best = _resume(network, optimizer, checkpoint)
         while not progress.history or (progress.epochs < recipe.epochs and not _is_stale(progress, recipe)):
             if recipe.head_steps and not progress.history:
@@ -86,16 +86,16 @@ def fit_network(
     return progress
 
 
-def class_weights(labels: np.ndarray, classes: int, balance: float, shares: np.ndarray | None = None) -> Tensor:
+def class_weights(labels: np.ndarray, classes: int, balance: float, soft_labels: np.ndarray | None = None) -> Tensor:
     """Return the loss weight of each class ``(K,)``: (1 / its samples) ** ``balance``, with mean 1 over the samples.
 
-    With ``shares`` ``(N, K)`` a class has as many samples as its shares sum to: a class that hardly any label names but
-    many votes do is not rare, and weighed as if it were, its few votes would outvote all others.
+    With ``soft_labels`` ``(N, K)`` a class has as many samples as its shares sum to: a class that hardly any label
+    names but many votes do is not rare, and weighed as if it were, its few votes would outvote all others.
 
     >>> class_weights(np.array([0, 0, 0, 0, 1]), 2, 1.0).tolist()
     [0.625, 2.5]
     """
-    counts = np.bincount(labels, minlength=classes) if shares is None else shares.sum(axis=0)
+    counts = np.bincount(labels, minlength=classes) if soft_labels is None else soft_labels.sum(axis=0)
     weights = np.maximum(counts, 1) ** -balance
     return torch.tensor(weights / np.average(weights, weights=counts), dtype=torch.float32)
 

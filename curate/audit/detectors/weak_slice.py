@@ -13,7 +13,7 @@ import pandas as pd
 
 from curate.audit.detectors.properties import Property, tabulate_numbers, tabulate_texts
 from curate.audit.detectors.region_names import describe_region
-from curate.audit.detectors.shortcut import wilson_interval
+from curate.audit.detectors.shortcuts.rules import wilson_interval
 from curate.audit.evidence.evidence import Evidence
 from curate.images.samples import Scan
 from curate.versions.slices import find_slice

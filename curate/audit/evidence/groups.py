@@ -67,6 +67,10 @@ def compute_groups(
     root = connect_copies(pairs, len(rows), COPY, compare)
     kept = choose_keepers(rows, root)
     best = _best_pairs(pairs, kept["keeper"].to_numpy(np.int64), root)
+    return _tabulate(ids, root, kept, best)
+
+
+def _tabulate(ids: np.ndarray, root: np.ndarray, kept: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     has_copy = pd.Series(root).duplicated(keep=False).to_numpy(bool)
     table = {
         "sample_id": ids,
@@ -119,7 +123,8 @@ def _compare_chunks(
     """Yield the comparisons of the missing pairs; OpenCV lets go of the interpreter, so threads share the work."""
     import cv2
 
-    from curate.audit.evidence.copies import Picture, compare_pictures
+    from curate.audit.evidence.alignment import Picture
+    from curate.audit.evidence.copies import compare_pictures
 
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(available_processors()) as pool:

@@ -18,7 +18,7 @@ from curate.spec.model import Spec
 from curate.storage.files import read_json
 from curate.storage.folder import DatasetFolder
 from curate.versions.read import current_version, read_manifest
-from curate.versions.seen import is_seen, seen_samples
+from curate.versions.training_samples import is_copy_of, read_training_samples
 
 PREFIX = "eval_"
 SIDEBAR_GROUP = "models"
@@ -70,7 +70,7 @@ def find_exam(dataset: DatasetFolder, rows: pd.DataFrame, kinds: dict[str, Kind]
     test = manifest[(manifest["split"] == "test") & manifest["sample_id"].isin(rows.index)]
     exam, chosen = list(test["sample_id"]), list[str]()
     for model in reversed(models):
-        unseen = set(test.loc[~is_seen(manifest, seen_samples(dataset, model))[test.index], "sample_id"])
+        unseen = set(test.loc[~is_copy_of(manifest, read_training_samples(dataset, model))[test.index], "sample_id"])
         left = [one for one in exam if one in unseen and rows.at[one, model][0] and rows.at[one, "label"][0]]
         if left and (not chosen or len(left) >= LEFT * len(exam)):
             exam, chosen = left, [model, *chosen]

@@ -12,7 +12,8 @@ from curate.review.answers.gallery import Page
 from curate.review.answers.sitting import is_ours, read_rows, sitting_of
 from curate.review.mirror.snapshot import marked
 from curate.review.opening import tell_flip
-from curate.review.plugin.operators import PANEL, PLUGIN, chosen_ids, give_answer, skip, undo_answer
+from curate.review.plugin.actions import chosen_ids, give_answer, skip, undo_answer
+from curate.review.plugin.operators import PANEL, PLUGIN
 from curate.storage.files import Problem
 
 BUTTONS = 9  # one a class; more go into a list

@@ -28,7 +28,7 @@ from curate.spec.model import Spec, Train
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import VOTES, empty, shaped
 from curate.versions.build import build_version
-from curate.versions.read import read_shares
+from curate.versions.read import read_soft_labels
 from tests.conftest import curate, write_shapes
 from tests.curate.audit.test_detectors_label import gather, two_crowds
 
@@ -294,10 +294,10 @@ def test_the_audit_settles_ties_and_the_scan_says_so_until_the_votes_change(anno
     pd.testing.assert_frame_equal(overlay_consensus(dataset, scan.samples, fewer), scan.samples)
 
 
-def shares_of(dataset: DatasetFolder, version: str) -> pd.DataFrame:
-    shares = read_shares(dataset, version)
-    assert shares is not None
-    return shares.set_index("sample_id")
+def soft_labels_of(dataset: DatasetFolder, version: str) -> pd.DataFrame:
+    soft_labels = read_soft_labels(dataset, version)
+    assert soft_labels is not None
+    return soft_labels.set_index("sample_id")
 
 
 def test_a_version_carries_shares_where_the_spec_wants_them(annotated) -> None:  # type: ignore[no-untyped-def]
@@ -307,17 +307,17 @@ def test_a_version_carries_shares_where_the_spec_wants_them(annotated) -> None: 
     wants = spec.model_copy(update={"train": Train(labels="shares")})
     soft = build_version(dataset, wants)
     assert soft.is_new and soft.digest != hard.digest and soft.manifest.equals(hard.manifest)
-    assert read_shares(dataset, hard.id) is None
+    assert read_soft_labels(dataset, hard.id) is None
     paths = read_scan(dataset).samples.set_index("path")["sample_id"]
-    shares = shares_of(dataset, soft.id)
-    assert shares.index.tolist() == soft.manifest["sample_id"].tolist()
-    assert shares.loc[paths["disc/000.jpg"]].tolist() == [0.5, 0.5]
-    assert shares.loc[paths["square/003.jpg"]].round(3).tolist() == [0.333, 0.667]
+    soft_labels = soft_labels_of(dataset, soft.id)
+    assert soft_labels.index.tolist() == soft.manifest["sample_id"].tolist()
+    assert soft_labels.loc[paths["disc/000.jpg"]].tolist() == [0.5, 0.5]
+    assert soft_labels.loc[paths["square/003.jpg"]].round(3).tolist() == [0.333, 0.667]
     assert not build_version(dataset, wants).is_new
     decide_sample(dataset, spec, paths["disc/000.jpg"], "keep")
     third = build_version(dataset, wants)  # the same labels, but what was in doubt is certain now
     assert third.is_new and third.manifest[["label", "split"]].equals(soft.manifest[["label", "split"]])
-    assert shares_of(dataset, third.id).loc[paths["disc/000.jpg"]].tolist() == [1, 0]
+    assert soft_labels_of(dataset, third.id).loc[paths["disc/000.jpg"]].tolist() == [1, 0]
     assert build_version(dataset, spec).digest == hard.digest
 
 

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from curate.audit.detectors.leakage import find_leakage
 from curate.audit.detectors.near_duplicate import find_near_duplicates
-from curate.audit.evidence.copies import Picture, compare_pictures
+from curate.audit.evidence.alignment import Picture
+from curate.audit.evidence.copies import compare_pictures
 from curate.audit.evidence.copy_groups import COPY, choose_keepers, connect_copies
 from curate.audit.evidence.evidence import Evidence
 from curate.images.measure import measure_content

@@ -16,7 +16,8 @@ from curate.audit.audit import audit_dataset
 from curate.audit.detectors.coverage import find_coverage, find_imbalance
 from curate.audit.detectors.patches import PLACES, compute_patches
 from curate.audit.detectors.properties import Property, tabulate_texts
-from curate.audit.detectors.shortcut import Rule, find_shortcuts, strength_interval
+from curate.audit.detectors.shortcuts.rules import Rule, strength_interval
+from curate.audit.detectors.shortcuts.shortcut import find_shortcuts
 from curate.audit.detectors.weak_slice import Candidate, choose_slices, find_weak_slices
 from curate.audit.evidence.evidence import Evidence
 from curate.audit.patterns import KINDS, find_patterns, read_members, read_patterns

@@ -20,8 +20,8 @@ from curate.images.samples import read_scan
 from curate.images.scan import scan_dataset
 from curate.label.accept import accept_proposals
 from curate.label.pick import pick_next
+from curate.label.pool import unlabelled_samples
 from curate.label.propose import propose_labels
-from curate.label.rows import unlabelled_samples
 from curate.log.decision import Decision
 from curate.log.decisions import append_decisions, read_decisions
 from curate.log.proposals import read_proposals

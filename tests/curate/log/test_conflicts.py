@@ -29,7 +29,7 @@ from curate.log.decision import CONFLICT, Decision, stated_label, takes_out
 from curate.log.decisions import append_decisions, decisions_digest, read_decisions, read_log
 from curate.log.outcomes import fold_decisions, fold_sample
 from curate.reporting.issues import collect_issues
-from curate.reporting.review_page import collect_cards
+from curate.reporting.review_cards import collect_cards
 from curate.review.answers.answering import Answering, answer_samples
 from curate.review.answers.desk import ANSWERS, Desk
 from curate.spec.model import Spec

@@ -82,10 +82,10 @@ def test_golden_digest_of_a_version_with_shares():
         "name: pets\nclasses: {cat: A cat., dog: A dog.}\nsources: [{path: images}]", Path("dataset.yaml")
     )
     manifest = pd.DataFrame({"sample_id": ["b" * 20, "a" * 20], "label": ["dog", "cat"], "split": ["test", "train"]})
-    shares = pd.DataFrame({"sample_id": ["a" * 20, "b" * 20], "cat": [2 / 3 + 1e-12, 0.0], "dog": [1 / 3, 1.0]})
-    assert version_digest(manifest, spec, shares) == GOLDEN_SHARES
-    assert version_digest(manifest, spec, shares.iloc[::-1]) == GOLDEN_SHARES
-    assert version_digest(manifest, spec, shares.rename(columns={"cat": "dog", "dog": "cat"})) != GOLDEN_SHARES
+    soft_labels = pd.DataFrame({"sample_id": ["a" * 20, "b" * 20], "cat": [2 / 3 + 1e-12, 0.0], "dog": [1 / 3, 1.0]})
+    assert version_digest(manifest, spec, soft_labels) == GOLDEN_SHARES
+    assert version_digest(manifest, spec, soft_labels.iloc[::-1]) == GOLDEN_SHARES
+    assert version_digest(manifest, spec, soft_labels.rename(columns={"cat": "dog", "dog": "cat"})) != GOLDEN_SHARES
 
 
 def test_decisions_change_the_version_and_can_be_taken_back(grouped):

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from curate.commands.split import print_reasons
+from curate.commands.versions import print_reasons
 from curate.decide.by_hand import decide_sample
 from curate.images.scan import scan_dataset
 from curate.log.decision import Decision

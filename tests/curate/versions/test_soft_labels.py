@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.versions.soft_labels import compute_shares
+from curate.versions.soft_labels import compute_soft_labels
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -17,8 +17,8 @@ def votes_of(*rows: tuple[str, str, str, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sample_id", "label", "voter", "share"])
 
 
-def shares_of(votes: pd.DataFrame, label: str = "cat", decided: str = "") -> list[float]:
-    table = compute_shares(votes, {"a": label}, {"a": decided} if decided else {}, CLASSES)
+def soft_labels_of(votes: pd.DataFrame, label: str = "cat", decided: str = "") -> list[float]:
+    table = compute_soft_labels(votes, {"a": label}, {"a": decided} if decided else {}, CLASSES)
     assert list(table) == ["sample_id", *CLASSES] and table["sample_id"].tolist() == ["a"]
     return table[CLASSES].iloc[0].tolist()
 
@@ -39,12 +39,12 @@ def shares_of(votes: pd.DataFrame, label: str = "cat", decided: str = "") -> lis
     ],
 )
 def test_by_hand(rows: list[tuple[str, str, str, float]], expected: list[float]) -> None:
-    assert shares_of(votes_of(*rows)) == pytest.approx(expected, abs=1e-6)
+    assert soft_labels_of(votes_of(*rows)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_what_a_decision_states_is_certain() -> None:
     votes = votes_of(("a", "cat", "ann", 1.0), ("a", "dog", "bob", 1.0))
-    assert shares_of(votes, "owl", decided="owl") == [0, 0, 1]
+    assert soft_labels_of(votes, "owl", decided="owl") == [0, 0, 1]
 
 
 VOTE = st.tuples(
@@ -56,7 +56,7 @@ VOTE = st.tuples(
 @given(st.lists(VOTE, max_size=20), st.randoms())
 def test_rows_sum_to_one_whatever_the_order(rows: list[tuple[str, str, str, float]], random: object) -> None:
     labels = dict.fromkeys("abc", "dog")
-    table = compute_shares(votes_of(*rows), labels, {"b": "dog"}, CLASSES)
+    table = compute_soft_labels(votes_of(*rows), labels, {"b": "dog"}, CLASSES)
     assert np.allclose(table[CLASSES].sum(axis=1), 1, atol=1e-5) and (table[CLASSES] >= 0).all(axis=None)
     random.shuffle(rows)  # type: ignore[attr-defined]
-    pd.testing.assert_frame_equal(table, compute_shares(votes_of(*rows), labels, {"b": "dog"}, CLASSES))
+    pd.testing.assert_frame_equal(table, compute_soft_labels(votes_of(*rows), labels, {"b": "dog"}, CLASSES))

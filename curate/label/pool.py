@@ -17,11 +17,11 @@ from curate.versions.places import place_samples
 
 def unlabelled_samples(dataset: DatasetFolder, spec: Spec) -> list[str]:
     """Return the ids of the samples that `curate label` would propose a label for: readable, not left out, no label."""
-    rows = gather_rows(dataset, spec, read_scan(dataset))
+    rows = gather_pool(dataset, spec, read_scan(dataset))
     return list(rows.loc[rows["is_unlabelled"], "sample_id"])
 
 
-def gather_rows(dataset: DatasetFolder, spec: Spec, scan: Scan) -> pd.DataFrame:
+def gather_pool(dataset: DatasetFolder, spec: Spec, scan: Scan) -> pd.DataFrame:
     """Return a row for each sample that is labelled or lacks a label; see ``propose.Proposals`` for the columns."""
     decisions = read_decisions(dataset.decisions)
     now = resolve_labels(scan, fold_decisions(decisions), spec)

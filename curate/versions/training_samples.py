@@ -1,4 +1,4 @@
-"""What a model has seen while it was trained: it is never examined on that, nor on a near copy of it."""
+"""The samples that a model was trained on: it is never examined on these, nor on near copies of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from curate.storage.folder import DatasetFolder
 from curate.versions.read import read_manifest
 
 
-def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
+def read_training_samples(dataset: DatasetFolder, model: str) -> set[str]:
     """Return the samples that shaped ``model``, or the one it started from: trained on, or asked when to stop.
 
     Raises
@@ -22,10 +22,10 @@ def seen_samples(dataset: DatasetFolder, model: str) -> set[str]:
     run = read_json(dataset.models / model / "run.json")
     rows = read_manifest(dataset, run["version"])
     seen = set(rows.loc[rows["split"].isin(["train", "val"]), "sample_id"])
-    return seen | (seen_samples(dataset, run["init"]) if run.get("init") else set())
+    return seen | (read_training_samples(dataset, run["init"]) if run.get("init") else set())
 
 
-def is_seen(manifest: pd.DataFrame, seen: Collection[str]) -> pd.Series:
-    """Return which rows are among the ``seen`` samples or near copies of one: a later copy can join two groups."""
-    groups = manifest.loc[manifest["sample_id"].isin(seen), "group_id"]
+def is_copy_of(manifest: pd.DataFrame, samples: Collection[str]) -> pd.Series:
+    """Return which rows are among ``samples`` or near copies of one: a later copy can join two groups."""
+    groups = manifest.loc[manifest["sample_id"].isin(samples), "group_id"]
     return manifest["group_id"].isin(groups)

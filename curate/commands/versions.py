@@ -1,14 +1,82 @@
-"""split: who is in train, val and test, and why."""
+"""build, split, check, export: a version, which samples are in train, val and test, its rules, its files for others."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Json, dataset_maybe
+from curate.commands.arguments import Dataset, Json, dataset_first, dataset_maybe
 from curate.commands.show import print_json, print_table, say, warn
 from curate.storage.files import Problem
+from curate.storage.folder import open_dataset, working_on
+
+MOVES = 10  # told one by one
+
+
+def build(
+    dataset: Dataset = Path("."),
+    as_given: Annotated[
+        bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
+    from curate.spec.reading import read_spec
+    from curate.storage.tables import SPLITS
+    from curate.versions.build import build_version
+
+    folder = open_dataset(dataset)
+    with working_on(folder):
+        version = build_version(folder, read_spec(folder), use_decisions=not as_given)
+    if json:
+        print_json({**version.record, "is_new": version.is_new})
+        return
+    say(f"{version.id} {version.digest[:12]} {'built' if version.is_new else 'is up to date'}")
+    # In the spec's order: a record read back from its file has its keys sorted.
+    counts, classes = version.record["counts"], version.record["classes"]
+    print_table([{"split": split, **{name: counts[split][name] for name in classes}} for split in SPLITS])
+    for why, count in version.record["excluded"].items():
+        say(f"left out: {count:,} {why}")
+    moved = list(version.record["moved"].items())
+    for sample_id, move in moved[:MOVES]:
+        warn(f"moved: {sample_id} {move}")
+    if len(moved) > MOVES:
+        warn(f"... and {len(moved) - MOVES:,} more: `curate split {dataset} --explain`")
+
+
+def check(dataset: Dataset = Path("."), json: Json = False) -> None:
+    """Check the current version against the spec's rules; exit code 1 when one does not hold."""
+    from curate.check.rules import check_dataset
+    from curate.spec.reading import read_spec
+
+    folder = open_dataset(dataset)
+    rules = check_dataset(folder, read_spec(folder))
+    passed = all(rule.ok for rule in rules)
+    if json:
+        print_json({"ok": passed, "rules": [rule.row() for rule in rules]})
+    else:
+        print_table([rule.row() for rule in rules], f"{sum(rule.ok for rule in rules)} of {len(rules)} rules hold")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def export(
+    words: Annotated[list[str], typer.Argument(metavar="[DATASET] VERSION", show_default=False)],
+    to: Annotated[Path, typer.Option(help="A new folder.")],
+    format: Annotated[str, typer.Option(help="imagefolder, csv or parquet.")] = "imagefolder",
+    json: Json = False,
+) -> None:
+    """Write a version for other tools; the sources are copied, never touched."""
+    from curate.versions.export import export_version
+
+    folder, (version,) = dataset_first(words, "VERSION")
+    written = export_version(folder, version, to, format)
+    if json:
+        print_json({"version": version, "to": str(written), "format": format})
+    else:
+        say(f"{version} is in {written}")
 
 
 def split(
@@ -66,8 +134,8 @@ RULES = {
 def print_reasons(found: dict[str, Any]) -> None:
     """Write shares reached and wanted with their reasons, pins, moves and the largest groups."""
     known = [row for row in found["shares"] if row["share"] is not None]
-    shares = known if len(known) <= SHOWN else [row for row in known if row["why"]]
-    rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shares]
+    shown = known if len(known) <= SHOWN else [row for row in known if row["why"]]
+    rows = [{**row, "share": f"{100 * row['share']:.1f} %", "wanted": f"{100 * row['wanted']:g} %"} for row in shown]
     columns = ["class", "split", "samples", "share", "wanted", "why"]
     if rows:
         print_table(rows, "Splits, test locked" if found["locked"] else "Splits", columns)
