@@ -11,7 +11,7 @@ The page is a plain dict; ``curate.reporting.review_page`` gathers it:
   decisions on it), ``hidden`` that did not fit;
 - ``context``: pictures to compare with, of ``id, path, label``.
 
-What the page lets a reviewer download is JSONL, one ``curate.decide.answers.Answer`` a line.
+What the page lets a reviewer download is JSONL, one ``curate.decide.answers_file.Answer`` a line.
 """
 
 from __future__ import annotations

@@ -57,32 +57,33 @@ def propose_decisions(
     held
         Samples that a person said stay.
     """
-    label = dict(zip(rows["sample_id"], rows["label"], strict=True))
-    split = dict(zip(rows["sample_id"], rows["split"], strict=True))
+    label, split = (dict(zip(rows["sample_id"], rows[name], strict=True)) for name in ("label", "split"))
     pixels = dict(zip(scan.samples["sample_id"], scan.samples["pixel_hash"], strict=True))
     conflicts = set(findings.loc[findings["issue"] == "label_conflict", "sample_id"])
-    exam = set(rows.loc[rows["claim"] == "test", "sample_id"])
     decisions, gone = [], set(rows.loc[rows["excluded"].isin(GONE), "sample_id"])
-    # Copies come last: which of them stays is only known when it is known which of them are left out.
-    copies = findings["issue"] == "near_duplicate"
-    for part in (findings[~copies], findings[copies]):
-        keepers = find_keepers(groups, scan.samples, gone, exam)
+    for part in _copies_last(findings):
+        keepers = find_keepers(groups, scan.samples, gone, set(rows.loc[rows["claim"] == "test", "sample_id"]))
         for row in part.itertuples():
             keeper, before = keepers.get(row.sample_id, ""), label.get(row.sample_id, "")
             is_exact = pixels.get(row.sample_id) == pixels.get(keeper)
             disagree = row.sample_id in conflicts or before not in ("", label.get(keeper, ""))
             action, new_label = _by_policy(row, policy, keeper, is_exact, disagree)
-            if action == "relabel" and (split.get(row.sample_id) == "test" or before == new_label):
+            is_out = action in ("drop", "merge")
+            is_barred = action == "relabel" and (split.get(row.sample_id) == "test" or before == new_label)
+            if not action or is_barred or row.sample_id in gone or (is_out and row.sample_id in held):
                 continue
-            if not action or row.sample_id in gone or (action in ("drop", "merge") and row.sample_id in held):
-                continue
-            if action in ("drop", "merge"):
-                gone.add(row.sample_id)
+            gone |= {row.sample_id} if is_out else set()
             if action == "relabel":  # answers the conflict too, so that the copies are merged now, not the next time
                 label[row.sample_id] = new_label
                 conflicts.discard(row.sample_id)
             decisions.append(decide_finding(row, action, new_label, before, "policy", "policy"))
     return decisions
+
+
+def _copies_last(findings: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the findings in two parts: which copy stays is only known when it is known which are left out."""
+    copies = findings["issue"] == "near_duplicate"
+    return findings[~copies], findings[copies]
 
 
 def _by_policy(row: object, policy: Policy, keeper: str, is_exact: bool, disagree: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from curate.log.conflicts import Pair, weigh_log
-from curate.log.decision import CONFLICT, Decision, tell_word
+from curate.log.decision import CONFLICT, Decision, said_at, tell_word
 from curate.storage.tables import FINDINGS, empty, shaped
 
 DETECTOR = "decisions.jsonl"
@@ -49,8 +49,7 @@ def conflict_row(sample_id: str, pairs: Sequence[Pair], paths: Mapping[str, str]
 
 
 def _told(decision: Decision, paths: Mapping[str, str], aside: str = "") -> str:
-    said_at = (decision.answered or decision.time)[:16].replace("T", " ")
-    where = f"({decision.tool.replace('_', ' ')}, {said_at})"
+    where = f"({decision.tool.replace('_', ' ')}, {said_at(decision)[:16].replace('T', ' ')})"
     word = tell_word(decision, paths)
     if decision.action == "merge":
         merged, kept = (paths.get(one, one) for one in (decision.sample_id, decision.label))

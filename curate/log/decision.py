@@ -66,3 +66,8 @@ def stated_label(decision: Decision) -> str:
 def tell_word(decision: Decision, paths: Mapping[str, str]) -> str:
     """Return what was said: the action, and the class or the path of the copy that stays."""
     return f"{decision.action} {paths.get(decision.label, decision.label)}".strip()
+
+
+def said_at(decision: Decision) -> str:
+    """Return when ``decision`` was said, which may be before it was written to the log."""
+    return decision.answered or decision.time

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from curate.log.decision import Decision
 from curate.log.decisions import current_user, read_decisions
-from curate.review.answers.desk import TOOL
+from curate.review.answers.draft import TOOL
 from curate.review.app import App, open_app, show_app
 from curate.review.mirror.pull import Notify, pull_review, tell
 from curate.review.mirror.push import push_review

@@ -6,17 +6,19 @@ when a file changed; the log is read under its lock for each answer: other revie
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from curate.log.conflicts import said_decisions, weigh_sample
 from curate.log.decision import Decision
 from curate.log.decisions import append_composed, current_user
-from curate.review.answers.desk import ANSWERS, TOOL, Answer, Desk, State
+from curate.review.answers.draft import ANSWERS, TOOL, Answer, Draft, State
 from curate.review.answers.found import Evidence, read_evidence
+from curate.review.answers.plans import take_answer
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 
@@ -68,16 +70,14 @@ class Answering:
     ) -> Answered:
         """Write what ``answer`` means for each sample to the log, and return what became of it.
 
-        Saying the same again adds nothing. Where somebody else answered otherwise, after the finding was shown to this
-        reviewer as open, their word stands: this answer is written too, but does not count until somebody who has seen
-        both decides. ``contested`` tells, and the sample has the finding ``decision_conflict``.
+        Saying the same again adds nothing. An answer that contradicts somebody's whom this reviewer could not know of
+        is written too, but does not count until somebody decides: it is in ``contested``.
 
         Parameters
         ----------
         answer
             ``accept`` takes the suggestion of the worst finding that makes one; ``keep`` says that nothing is wrong;
-            ``keep_this_copy`` merges the other copies of its group into the sample; ``not_copies`` says that the group
-            is none.
+            ``keep_this_copy`` merges the other copies into the sample; ``not_copies`` says that they are none.
         issue
             The finding that is answered; when '', all that are open, or the one that asks for such an answer.
         reviewer
@@ -92,23 +92,27 @@ class Answering:
         Problem
             When the answer, the class or a sample is unknown.
         """
-        evidence = self.evidence
-        _expect_answer(evidence, sample_ids, answer, label, self.dataset)
-        told: list[Desk] = []
+        _expect_answer(self.evidence, sample_ids, answer, label, self.dataset)
+        answers = {one: "keep" if one in kept else answer for one in sample_ids}
+        begin = partial(Draft, self.evidence, actor=reviewer or current_user(), reason=reason, shown=shown)
+        return self._write(begin, answers, label, issue)
+
+    def _write(self, begin: Callable[..., Draft], answers: Mapping[str, Answer], label: str, issue: str) -> Answered:
+        told: list[Draft] = []
 
         def compose(events: list[Decision]) -> list[Decision]:
-            desk = Desk(evidence, events, reviewer or current_user(), reason, shown)
-            for sample_id in dict.fromkeys(sample_ids):
-                desk.take(sample_id, "keep" if sample_id in kept else answer, label, issue)
-            told.append(desk)
-            return desk.made
+            draft = begin(events=events)
+            for sample_id, answer in answers.items():
+                take_answer(draft, sample_id, answer, label, issue)
+            told.append(draft)
+            return draft.made
 
         made = append_composed(self.dataset.decisions, compose)
-        return Answered(made, told[0].refused, told[0].states(sample_ids), told[0].contested)
+        return Answered(made, told[0].refused, told[0].states(answers), told[0].contested)
 
     def open_rows(self, sample_id: str, events: Iterable[Decision]) -> list[Any]:
         """Return the findings of the sample that wait for an answer, worst first; ``events`` are those of the log."""
-        return Desk(self.evidence, events, "").open(sample_id)
+        return Draft(self.evidence, events, "").open(sample_id)
 
     def undo(self, reviewer: str | None = None) -> Answered:
         """Take back all that the reviewer said with their last answer, so that it counts as never said.
@@ -116,11 +120,11 @@ class Answering:
         Also an answer that does not count, because somebody else had said otherwise.
         """
         actor = reviewer or current_user()
-        told: list[Desk] = []
+        told: list[Draft] = []
 
         def compose(events: list[Decision]) -> list[Decision]:
             undone = [_undo_of(one, actor) for one in last_answer(said_decisions(events), actor)]
-            told.append(Desk(self.evidence, [*events, *undone], actor))
+            told.append(Draft(self.evidence, [*events, *undone], actor))
             return undone
 
         made = append_composed(self.dataset.decisions, compose)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import pandas as pd
 from curate.log.decision import Decision
 from curate.log.decisions import current_user, read_log
 from curate.review.answers.answering import Answered, Answering, stamp_of_file
-from curate.review.answers.desk import Answer, Desk, State
-from curate.review.answers.gallery import Gallery, Page, find_page
+from curate.review.answers.app_rows import Row, _shown, read_rows
+from curate.review.answers.draft import Answer, Draft, State
+from curate.review.answers.gallery import Page, find_page
+from curate.review.answers.neighbours import Gallery
 from curate.review.mirror.pull import Notify, take_edits_in
-from curate.review.mirror.rows import DROP, KEEP, TAGS
 from curate.review.mirror.snapshot import journal_rows, mark, marked, read_journal, read_snapshot, writing
 from curate.review.services.environment import load_fiftyone
 from curate.review.services.running import running_reviews
@@ -28,23 +28,6 @@ from curate.storage.folder import DatasetFolder, open_dataset
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
 END = "CURATE_REVIEW_END"  # the file that asks the review of this App to end
-SKIPPED = "skipped"  # a tag of FiftyOne's copy only
-
-
-@dataclass(frozen=True)
-class Row:
-    """One sample in FiftyOne's copy."""
-
-    fiftyone_id: str
-    sample_id: str
-    label: str
-    tags: tuple[str, ...]
-    open_issues: tuple[str, ...]
-
-    @property
-    def edit(self) -> tuple[str, bool, bool]:
-        """What an edit in the App can change: the class, and whether the tags say drop or keep."""
-        return self.label, DROP in self.tags, KEEP in self.tags
 
 
 class Sitting:
@@ -84,7 +67,7 @@ class Sitting:
 
     def find_waiting(self) -> list[Any]:
         """Return the findings of all samples that wait for an answer."""
-        return Desk(self.answering.evidence, self.events, "").open_everywhere()
+        return Draft(self.answering.evidence, self.events, "").open_everywhere()
 
     def answer(
         self,
@@ -110,8 +93,7 @@ class Sitting:
         if strangers := sum(not row.sample_id for row in chosen):
             raise Problem(f"{strangers} of the samples are not in the dataset's sources: they were added in the App.")
         sample_ids = [row.sample_id for row in chosen]
-        copies = {copy for one in sample_ids for copy in self._group(one)} - set(sample_ids)
-        rows = chosen + read_rows(view, "sample_id", sorted(copies))
+        rows = chosen + read_rows(view, "sample_id", self._copies(sample_ids))
         shown = {row.sample_id: list(row.open_issues) for row in rows}
         answered = self.answering.answer(
             sample_ids,
@@ -138,9 +120,11 @@ class Sitting:
         """Give the reviewer's decisions on the samples a reason."""
         return self.answering.note([row.sample_id for row in read_rows(view, "id", ids)], text, reviewer_of(view))
 
-    def _group(self, sample_id: str) -> list[str]:
+    def _copies(self, sample_ids: Sequence[str]) -> list[str]:
+        """Return the other copies in the groups of the samples."""
         evidence = self.answering.evidence
-        return evidence.members.get(evidence.group_of.get(sample_id, ""), [])
+        groups = [evidence.members.get(evidence.group_of.get(one, ""), []) for one in sample_ids]
+        return sorted({copy for group in groups for copy in group} - set(sample_ids))
 
     def take_edits_in(self, view: Any, ids: Sequence[str], notify: Notify = lambda _: None) -> list[Decision]:
         """Log what FiftyOne's own editor or tags changed on these samples, and on others if on one of them.
@@ -178,8 +162,8 @@ class Sitting:
 
     def show(self, view: Any, sample_ids: Sequence[str]) -> None:
         """Bring FiftyOne's copy of the samples and of their copies in line with the log as it is now."""
-        desk = Desk(self.answering.evidence, self.events, "")
-        states = desk.states(sample_ids)
+        draft = Draft(self.answering.evidence, self.events, "")
+        states = draft.states(sample_ids)
         self._show(view, read_rows(view, "sample_id", list(states)), states)
 
     def _show(self, view: Any, rows: Iterable[Row], states: dict[str, State]) -> None:
@@ -242,25 +226,3 @@ def editor_of(view: Any) -> str:
     """Return who edits in FiftyOne's own editor, which does not say: with several at work, it is one of them."""
     at_work = {one.reviewer for one in running_reviews() if one.name == view.name}
     return " or ".join(sorted(at_work | {reviewer_of(view)}))
-
-
-def read_rows(view: Any, field: str, values: Sequence[str]) -> list[Row]:
-    """Return the rows of ``view`` whose ``field`` (`id` or `sample_id`) is one of ``values``, in that order."""
-    if not values:
-        return []
-    # Not by an expression of FiftyOne's: those use no index.
-    found = view.select(list(values)) if field == "id" else view.mongo([{"$match": {field: {"$in": list(values)}}}])
-    columns = found.values(["id", "sample_id", "label.label", "tags", "open_issues"])
-    rows = [
-        Row(key, sample_id or "", label or "", tuple(tags or ()), tuple(issues or ()))
-        for key, sample_id, label, tags, issues in zip(*columns, strict=True)
-    ]
-    order = {value: place for place, value in enumerate(values)}
-    return sorted(rows, key=lambda row: order[row.fiftyone_id if field == "id" else row.sample_id])
-
-
-def _shown(row: Row, state: State) -> Row:
-    """Return ``row`` as it should stand in the App; the reviewer's own tags stay."""
-    ours = (DROP,) if state.dropped else (KEEP,) if state.kept else ()
-    own = tuple(tag for tag in row.tags if tag not in (*TAGS, SKIPPED))
-    return replace(row, label=state.label, tags=own + ours, open_issues=tuple(state.open_issues))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from curate.review.answers.answering import Answered, tell_refused
-from curate.review.answers.desk import Answer
-from curate.review.answers.sitting import SKIPPED, Sitting, sitting_of
+from curate.review.answers.app_rows import SKIPPED
+from curate.review.answers.draft import Answer
+from curate.review.answers.sitting import Sitting, sitting_of
 from curate.review.mirror.layout import issue_of_view
 from curate.storage.files import Problem
 

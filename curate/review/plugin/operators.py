@@ -10,7 +10,7 @@ from typing import Any
 from fiftyone import operators
 from fiftyone.operators import types
 
-from curate.review.answers.desk import Answer
+from curate.review.answers.draft import Answer
 from curate.review.answers.sitting import END, is_ours, sitting_of
 from curate.review.plugin.actions import (
     chosen_ids,

@@ -8,8 +8,9 @@ from typing import Any
 from fiftyone import operators
 from fiftyone.operators import types
 
+from curate.review.answers.app_rows import read_rows
 from curate.review.answers.gallery import Page
-from curate.review.answers.sitting import is_ours, read_rows, sitting_of
+from curate.review.answers.sitting import is_ours, sitting_of
 from curate.review.mirror.snapshot import marked
 from curate.review.opening import tell_flip
 from curate.review.plugin.actions import chosen_ids, give_answer, skip, undo_answer

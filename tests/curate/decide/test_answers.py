@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from curate.audit.findings import open_findings
 from curate.audit.ledger import judge_decisions
-from curate.decide.answers import LARGEST, Answer, apply_answers, read_answers
+from curate.decide.answers import apply_answers
+from curate.decide.answers_file import LARGEST, Answer, read_answers
 from curate.decide.by_hand import decide_sample
 from curate.log.decision import Decision
 from curate.log.decisions import append_decisions, read_decisions

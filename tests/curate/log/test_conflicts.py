@@ -31,7 +31,7 @@ from curate.log.outcomes import fold_decisions, fold_sample
 from curate.reporting.issues import collect_issues
 from curate.reporting.review_cards import collect_cards
 from curate.review.answers.answering import Answering, answer_samples
-from curate.review.answers.desk import ANSWERS, Desk
+from curate.review.answers.draft import ANSWERS, Draft
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
@@ -428,10 +428,10 @@ def disagree(case: Case) -> dict[str, list[str]]:
 
 def assert_app_and_tables_agree(dataset: DatasetFolder) -> None:
     app = Answering(dataset)
-    desk = Desk(app.evidence, read_log(dataset.decisions), "")
+    draft = Draft(app.evidence, read_log(dataset.decisions), "")
     table = open_findings(dataset).groupby("sample_id")["issue"].agg(set).to_dict()
-    assert {one: issues for one in app.evidence.path if (issues := {row.issue for row in desk.open(one)})} == table
-    everywhere = {(row.sample_id, row.issue) for row in desk.open_everywhere()}
+    assert {one: issues for one in app.evidence.path if (issues := {row.issue for row in draft.open(one)})} == table
+    everywhere = {(row.sample_id, row.issue) for row in draft.open_everywhere()}
     assert everywhere == {(one, issue) for one, issues in table.items() for issue in issues}
 
 
@@ -512,8 +512,8 @@ def test_whatever_three_people_answer_app_and_tables_agree(case: Case, seed: int
     for _ in range(14):
         who, answer = rng.choice(["ann", "bob", "carol"]), rng.choice([*ANSWERS, "undo"])
         if who not in views or rng.random() < 0.4:  # else they still see what was open some answers ago
-            desk = Desk(app.evidence, read_log(dataset.decisions), who)
-            views[who] = {one: [row.issue for row in desk.open(one)] for one in ids[:6]}
+            draft = Draft(app.evidence, read_log(dataset.decisions), who)
+            views[who] = {one: [row.issue for row in draft.open(one)] for one in ids[:6]}
         label, chosen = rng.choice(["disc", "square"]), rng.sample(ids[:6], rng.choice([1, 1, 2]))
         if answer == "undo":
             told = app.undo(who)
@@ -521,7 +521,7 @@ def test_whatever_three_people_answer_app_and_tables_agree(case: Case, seed: int
             told = app.answer(chosen, answer, label=label, reviewer=who, shown=views[who])  # type: ignore[arg-type]
         assert_app_and_tables_agree(dataset)
         assert all(CONFLICT in told.states[one].open_issues for one in told.contested)
-        now = Desk(app.evidence, read_log(dataset.decisions), "").states(told.states)
+        now = Draft(app.evidence, read_log(dataset.decisions), "").states(told.states)
         assert told.states == {one: now[one] for one in told.states}
 
 
@@ -680,7 +680,7 @@ def test_app_and_tables_agree_on_copies_kept_by_two_branches(case: Case) -> None
     bob = said("bob", "merge", second, "near_duplicate", sample_id=first, after=())
     append_decisions(dataset.decisions, [ann, bob])
     assert_app_and_tables_agree(dataset)
-    desk = Desk(Answering(dataset).evidence, read_log(dataset.decisions), "carol")
-    assert [desk.fold(one).dropped for one in (first, second)] == [False, True]
+    draft = Draft(Answering(dataset).evidence, read_log(dataset.decisions), "carol")
+    assert [draft.fold(one).dropped for one in (first, second)] == [False, True]
     found = open_findings(dataset)
     assert list(found.loc[found["issue"] == CONFLICT, "sample_id"]) == [first]

@@ -1,19 +1,17 @@
-"""What an answer means for one sample, given what was found and what has been said."""
+"""The decisions that one answer would add to the log, held against what was found and what others have said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from curate.decide.keepers import find_keepers
 from curate.log.ancestry import events_without, find_heads
 from curate.log.conflict_findings import conflict_row
 from curate.log.conflicts import Pair, Weighed, contradict, find_rings, weigh_sample
-from curate.log.decision import ACTIONS, CONFLICT, LABEL_ISSUES, POLICY, Action, Decision, states_label, tell_word
+from curate.log.decision import CONFLICT, LABEL_ISSUES, POLICY, Action, Decision, states_label, tell_word
 from curate.log.last_word import find_last_word, has_settled
 from curate.log.outcomes import Folded, fold_sample
 from curate.review.answers.found import COPIES, Evidence
-from curate.storage.files import Problem
 
 Answer = Literal["accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies"]
 ANSWERS: tuple[str, ...] = ("accept", "keep", "relabel", "drop", "undrop", "keep_this_copy", "not_copies")
@@ -29,8 +27,8 @@ class State(NamedTuple):
     open_issues: list[str]
 
 
-class Desk:
-    """The log by sample, what one answer adds to it, and what it is held against."""
+class Draft:
+    """The log by sample with the decisions that an answer adds, before they are written."""
 
     def __init__(
         self,
@@ -49,17 +47,18 @@ class Desk:
         for one in events:
             self.events.setdefault(one.sample_id, []).append(one)
 
-    def take(self, sample_id: str, answer: Answer, label: str, issue: str) -> None:
-        """Add what ``answer`` means for the sample to `made`, or why it cannot be to `refused`.
+    def add(self, planned: Iterable[Decision], names_class: bool) -> None:
+        """Put what an answer means for a sample and its copies in `made`, held against what others said.
 
         What contradicts another person's word that the reviewer cannot know of is made too, and told in `contested`.
+
+        Parameters
+        ----------
+        names_class
+            The reviewer chose the class; else to keep means the class that the reviewer saw.
         """
-        try:
-            planned = PLANS[answer](self, sample_id, self._asked(sample_id, issue), label)
-        except Problem as problem:
-            self.refused[sample_id] = str(problem)
-            return
-        held = [self._hold_against(one, names_class=answer == "relabel") for one in planned]
+        planned = list(planned)
+        held = [self._hold_against(one, names_class) for one in planned]
         is_contested = any(one.sample_id in self.contested for one in planned)
         unseen = {one.sample_id: one.after for one in held if one and one.after is not None}
         for one in filter(None, held):
@@ -81,7 +80,7 @@ class Desk:
         return State(self.label(sample_id), self.fold(sample_id).dropped, kept(self.said(sample_id)), issues)
 
     def weighed(self, sample_id: str) -> Weighed:
-        """Return what the log amounts to for the sample, with what this desk added."""
+        """Return what the log amounts to for the sample, with what this draft added."""
         weighed = self._alone(sample_id)
         while ring := self._closes_ring(sample_id, weighed):
             counting = [one for one in weighed.counting if one is not ring[1]]
@@ -166,7 +165,7 @@ class Desk:
             detector=None if row is None else row.detector,
         )
 
-    def _asked(self, sample_id: str, issue: str) -> list[Any]:
+    def asked(self, sample_id: str, issue: str) -> list[Any]:
         """Return the findings that the reviewer has in view, worst first."""
         rows = self._seen(sample_id)
         if self.shown is None:
@@ -180,13 +179,7 @@ class Desk:
         return rows if self.shown is None else [row for row in rows if row.issue in self.shown.get(sample_id, ())]
 
     def _hold_against(self, decision: Decision, names_class: bool) -> Decision | None:
-        """Return ``decision`` as it is to be written, held against what was said; None when it says nothing new.
-
-        Parameters
-        ----------
-        names_class
-            The reviewer chose the class; else to keep means the class that the reviewer saw.
-        """
+        """Return ``decision`` as it is to be written, held against what was said; None when it says nothing new."""
         if self._is_said(decision):
             return None
         other = self._said_by_another(decision)
@@ -233,105 +226,3 @@ class Desk:
 def kept(said: Sequence[Decision]) -> bool:
     """Return whether the last word on a sample is that it is right as it is."""
     return bool(said) and said[-1].action == "keep"
-
-
-def _accept(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    suggesting = [row for row in asked if row.suggested_action in ACTIONS]
-    if not suggesting:
-        raise _cannot(desk, sample_id, "no open finding suggests anything to accept. Keep, relabel or drop it")
-    row = suggesting[0]
-    if row.suggested_action == "relabel":
-        return [desk.decide(sample_id, "relabel", row, row.suggested_label, row.evidence)]
-    if row.suggested_action == "merge":
-        return _merge_into_keeper(desk, sample_id, row)
-    keeps = row.suggested_action == "keep" and row.issue in LABEL_ISSUES
-    return [desk.decide(sample_id, row.suggested_action, row, desk.label(sample_id) if keeps else "", row.evidence)]
-
-
-def _merge_into_keeper(desk: Desk, sample_id: str, row: Any) -> list[Decision]:
-    """Merge into the copy that the policy would keep; if that is gone, into the next best; the last one stays."""
-    members = desk.group(sample_id)
-    gone = {copy for copy in members if copy != sample_id and desk.fold(copy).dropped}
-    groups, samples = desk.evidence.groups.loc[members], desk.evidence.samples.loc[members]
-    keeper = find_keepers(groups, samples.reset_index(drop=True), gone, desk.evidence.exam).get(sample_id, sample_id)
-    if keeper == sample_id:
-        return [desk.decide(sample_id, "keep", row, reason=row.evidence)]
-    return [desk.decide(sample_id, "merge", row, keeper, row.evidence)]
-
-
-def _keep(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    now = desk.label(sample_id)
-    if not now:
-        raise _cannot(desk, sample_id, "it has no label that could be kept. Choose a class")
-    if not asked:
-        is_kept = kept(desk.said(sample_id))  # the same request once more, or nothing new
-        return [] if is_kept else [desk.decide(sample_id, "keep", None, now)]
-    return [desk.decide(sample_id, "keep", row, now if row.issue in (*LABEL_ISSUES, CONFLICT) else "") for row in asked]
-
-
-def _relabel(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    doubts = [row for row in asked if row.issue in LABEL_ISSUES]
-    # Somebody who changes their mind answers the same question again.
-    doubts = doubts or [row for row in desk.evidence.findings.get(sample_id, ()) if row.issue in LABEL_ISSUES]
-    conflict = [row for row in asked if row.issue == CONFLICT]
-    if conflict and not any(states_label(one) for pair in desk.weighed(sample_id).conflicts for one in pair):
-        doubts = conflict  # on something else than the label: a word on the label alone would leave it open
-    row = doubts[0] if doubts else None
-    # The class that was in doubt: the detector was wrong.
-    is_kept = row is not None and row.issue in LABEL_ISSUES and label == desk.evidence.given.get(sample_id)
-    return [desk.decide(sample_id, "keep" if is_kept else "relabel", row, label)]
-
-
-def _drop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    if desk.fold(sample_id).dropped and not asked:
-        return []
-    suggesting = [row for row in asked if row.suggested_action == "drop"]
-    row = next(iter(suggesting or asked), None)
-    return [desk.decide(sample_id, "drop", row)]
-
-
-def _undrop(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    row = next((row for row in asked if row.issue == CONFLICT), None)
-    return [desk.decide(sample_id, "undrop", row)] if desk.fold(sample_id).dropped else []
-
-
-def _keep_this_copy(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    copies = [copy for copy in _expect_group(desk, sample_id) if copy != sample_id]
-    back = _undrop(desk, sample_id, asked, label)
-    if back and desk.shown is not None and not back[0].finding:  # who saw it as open does not know that it is left out
-        row = next((row for row in asked if row.issue == COPIES), None)
-        back = [desk.decide(sample_id, "undrop", row)]
-    return back + [desk.decide(copy, "merge", _copies_row(desk, copy), sample_id) for copy in copies]
-
-
-def _not_copies(desk: Desk, sample_id: str, asked: list[Any], label: str) -> list[Decision]:
-    return [
-        desk.decide(copy, "keep", row) for copy in _expect_group(desk, sample_id) if (row := _copies_row(desk, copy))
-    ]
-
-
-def _expect_group(desk: Desk, sample_id: str) -> list[str]:
-    """Return the copies that are left, and the sample itself and those merged into it: it may be chosen again."""
-    members = desk.group(sample_id)
-    if not members:
-        raise _cannot(desk, sample_id, "it is in no group of near duplicates")
-    return [one for one in members if not desk.fold(one).dropped or desk.fold(one).merged_into or one == sample_id]
-
-
-def _copies_row(desk: Desk, sample_id: str) -> Any:
-    return next((row for row in desk.evidence.findings.get(sample_id, ()) if row.issue == COPIES), None)
-
-
-PLANS: dict[str, Callable[[Desk, str, list[Any], str], list[Decision]]] = {
-    "accept": _accept,
-    "keep": _keep,
-    "relabel": _relabel,
-    "drop": _drop,
-    "undrop": _undrop,
-    "keep_this_copy": _keep_this_copy,
-    "not_copies": _not_copies,
-}
-
-
-def _cannot(desk: Desk, sample_id: str, why: str) -> Problem:
-    return Problem(f"{desk.evidence.path.get(sample_id, sample_id)}: {why}.")
