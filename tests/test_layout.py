@@ -100,11 +100,8 @@ MOST_PUBLIC = 8  # functions and classes at the top of a module
 # More than so many, and why.
 MANY_PUBLIC = {
     "curate/audit/detectors/quality.py": "one small find_ function for each kind of fault in a picture",
-    "curate/demo/background.py": "one function for each kind of scenery",
-    "curate/demo/faults.py": "one function for each fault that is planted",
     "curate/doctor.py": "one function for each thing that a machine may lack",
     "curate/exchange/rows.py": "how the cells of every format are read",
-    "curate/review/mirror/snapshot.py": "what FiftyOne's copy was when it was last written, and its marks",
     "curate/spec/model.py": "one class for each section of dataset.yaml",
     "curate/storage/files.py": "the ways in which any file is read and written here",
     "reports/figures.py": "one filter of the templates each",

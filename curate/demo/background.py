@@ -26,10 +26,10 @@ def draw_background(rng: np.random.Generator, size: tuple[int, int], floor: floa
     return ImageChops.add(canvas, Image.merge("RGB", (blotches,) * 3), offset=-128)
 
 
-def draw_meadow(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_meadow(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint grass under a sky, with hills and blades."""
     width, height = size
-    draw_sky(draw, rng, size, horizon)
+    _draw_sky(draw, rng, size, horizon)
     green = _shade(rng, (112, 158, 78), 22)
     for _ in range(3):
         x, span = int(rng.integers(0, width)), int(rng.integers(width // 3, width))
@@ -42,7 +42,7 @@ def draw_meadow(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple
         )
 
 
-def draw_room(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_room(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint a wall, a floor of boards, a skirting board and a picture or a window."""
     width, height = size
     wall, boards = _shade(rng, _pick(rng, WALLS), 12), _shade(rng, (170, 126, 88), 25)
@@ -61,7 +61,7 @@ def draw_room(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[i
     )
 
 
-def draw_sofa(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_sofa(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint a sofa with cushions that fills the picture."""
     width, height = size
     draw.rectangle((0, 0, width, height), fill=_shade(rng, _pick(rng, WALLS), 12))
@@ -81,10 +81,10 @@ def draw_sofa(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[i
     )
 
 
-def draw_beach(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_beach(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint sky, sea and sand."""
     width, height = size
-    draw_sky(draw, rng, size, horizon)
+    _draw_sky(draw, rng, size, horizon)
     shore = horizon + (height - horizon) // 3
     draw.rectangle((0, horizon, width, shore), fill=_shade(rng, (64, 138, 168), 18))
     for _ in range(14):
@@ -96,7 +96,7 @@ def draw_beach(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[
         draw.ellipse((x, y, x + height // 70, y + height // 110), fill=_shade(rng, sand, 25))
 
 
-def draw_sky(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_sky(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint a sky from top to bottom, with clouds above the horizon."""
     width, height = size
     top, low = np.array(_shade(rng, _pick(rng, SKIES), 15)), np.array((232, 232, 226))
@@ -112,14 +112,14 @@ def draw_sky(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[in
             )
 
 
-def draw_plain(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_plain(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint a studio: one colour, a little darker at the floor."""
     colour = _shade(rng, _pick(rng, WALLS + CLOTHS), 20)
     draw.rectangle((0, 0, *size), fill=colour)
     draw.rectangle((0, horizon, *size), fill=_shade(rng, colour, 18))
 
 
-def draw_wallpaper(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
+def _draw_wallpaper(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tuple[int, int], horizon: int) -> None:
     """Paint stripes, dots or checks over a plain floor."""
     width, height = size
     ground = _shade(rng, _pick(rng, WALLS), 12)
@@ -137,13 +137,13 @@ def draw_wallpaper(draw: ImageDraw.ImageDraw, rng: np.random.Generator, size: tu
 
 
 PLACES: dict[str, Callable[[ImageDraw.ImageDraw, np.random.Generator, tuple[int, int], int], None]] = {
-    "meadow": draw_meadow,
-    "room": draw_room,
-    "sofa": draw_sofa,
-    "beach": draw_beach,
-    "sky": draw_sky,
-    "plain": draw_plain,
-    "wallpaper": draw_wallpaper,
+    "meadow": _draw_meadow,
+    "room": _draw_room,
+    "sofa": _draw_sofa,
+    "beach": _draw_beach,
+    "sky": _draw_sky,
+    "plain": _draw_plain,
+    "wallpaper": _draw_wallpaper,
 }
 WALLS: tuple[Colour, ...] = (
     (214, 206, 190),

@@ -31,7 +31,7 @@ def encode_planted(planted: Planted, seed: int) -> bytes:
     return FAULTS[planted.fault](drawing, own, planted.detail)
 
 
-def as_near_copy(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_near_copy(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return ``drawing`` re-encoded and perhaps resized, cropped by a tenth or mirrored, as ``detail`` says."""
     width, height = drawing.size
     if detail == "resized":
@@ -45,24 +45,24 @@ def as_near_copy(drawing: Image.Image, rng: np.random.Generator, detail: str) ->
     return _jpeg(drawing, int(rng.integers(40, 58)))
 
 
-def as_dark(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_dark(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return ``drawing`` as if the lens had been covered."""
     gain = float(rng.uniform(0.05, 0.11))
     return _jpeg(drawing.point(lambda value: round(value * gain)), 85)
 
 
-def as_blurry(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_blurry(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return ``drawing`` out of focus."""
     return _jpeg(drawing.filter(ImageFilter.GaussianBlur(max(drawing.size) * float(rng.uniform(0.03, 0.05)))), 85)
 
 
-def as_blank(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_blank(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return one colour."""
     red, green, blue = rng.integers(30, 226, 3).tolist()
     return _jpeg(Image.new("RGB", choose_size(rng), (red, green, blue)), 85)
 
 
-def as_unreadable(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_unreadable(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return a JPEG cut off half way, a text or nothing, as ``detail`` says."""
     if detail == "truncated":
         whole = _jpeg(drawing, 85)
@@ -70,7 +70,7 @@ def as_unreadable(drawing: Image.Image, rng: np.random.Generator, detail: str) -
     return b"" if detail == "empty" else f"This is text {int(rng.integers(10**9))}, not an image.\n".encode()
 
 
-def as_exif(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_exif(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return a JPEG whose pixels are stored turned, with the EXIF orientation that turns them upright."""
     orientation = int(rng.choice(list(STORED_TURNS)))
     exif = Image.Exif()
@@ -78,18 +78,18 @@ def as_exif(drawing: Image.Image, rng: np.random.Generator, detail: str) -> byte
     return _jpeg(drawing.transpose(STORED_TURNS[orientation]), 88, exif=exif)
 
 
-def as_sixteen_bit(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_sixteen_bit(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return a grey PNG of 16 bits that uses their whole range."""
     return _encoded(Image.fromarray(np.asarray(drawing.convert("L")).astype(np.uint16) * 257), "PNG")
 
 
-def as_animated(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_animated(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return a GIF that shows ``drawing`` first and then two mirrored frames."""
     frames = [ImageOps.mirror(drawing), ImageOps.flip(drawing)]
     return _encoded(drawing.quantize(128), "GIF", save_all=True, append_images=frames, duration=200, loop=0)
 
 
-def as_alpha(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
+def _as_alpha(drawing: Image.Image, rng: np.random.Generator, detail: str) -> bytes:
     """Return a PNG that is transparent outside a rounded frame."""
     alpha = Image.new("L", drawing.size, 0)
     ImageDraw.Draw(alpha).rounded_rectangle((3, 3, drawing.width - 4, drawing.height - 4), min(drawing.size) // 4, 255)
@@ -99,18 +99,18 @@ def as_alpha(drawing: Image.Image, rng: np.random.Generator, detail: str) -> byt
 
 # A fault that is not listed changes nothing in the file.
 FAULTS: dict[str, Fault] = {
-    "near_copy": as_near_copy,
-    "label_conflict": as_near_copy,
-    "dark": as_dark,
-    "blurry": as_blurry,
-    "blank": as_blank,
-    "unreadable": as_unreadable,
-    "exif": as_exif,
+    "near_copy": _as_near_copy,
+    "label_conflict": _as_near_copy,
+    "dark": _as_dark,
+    "blurry": _as_blurry,
+    "blank": _as_blank,
+    "unreadable": _as_unreadable,
+    "exif": _as_exif,
     "cmyk": lambda drawing, rng, detail: _jpeg(drawing.convert("CMYK"), 88),
-    "sixteen_bit": as_sixteen_bit,
+    "sixteen_bit": _as_sixteen_bit,
     "palette": lambda drawing, rng, detail: _encoded(drawing.quantize(96), detail.upper()),
-    "animated": as_animated,
-    "alpha": as_alpha,
+    "animated": _as_animated,
+    "alpha": _as_alpha,
     "grayscale": lambda drawing, rng, detail: _jpeg(drawing.convert("L"), 85),
 }
 

@@ -14,11 +14,12 @@ from curate.review.mirror.layout import lay_out, restrict_labels, save_views
 from curate.review.mirror.points import push_points
 from curate.review.mirror.pull import take_edits_in
 from curate.review.mirror.rows import DROP, KEEP, Kind, collect_rows
-from curate.review.mirror.snapshot import mark, marked, no_snapshot, read_snapshot, review_name, write_snapshot, writing
+from curate.review.mirror.snapshot import SNAPSHOT, mark, marked, read_snapshot, review_name, write_snapshot, writing
 from curate.review.mirror.workspaces import save_workspaces
 from curate.review.services.environment import load_fiftyone
 from curate.spec.model import Spec
 from curate.storage.folder import DatasetFolder
+from curate.storage.tables import empty
 
 BUILT_IN = ("file", "image", "tags")  # columns that are FiftyOne's own fields: filepath, metadata, tags
 INDEXED = ("sample_id", "split", "issues", "open_issues", "group_id", "slices", "given_label.label", "label.label")
@@ -66,7 +67,7 @@ def _push(
         lay_out(fo, view, kinds, spec.class_names)  # not each time: a reviewer may have arranged the App since
         mark(view, coloured=spec.class_names)
     restrict_labels(view, spec)
-    snapshot = _write_rows(fo, view, rows, kinds, no_snapshot() if before is None else before)
+    snapshot = _write_rows(fo, view, rows, kinds, empty(SNAPSHOT) if before is None else before)
     mark(view, folder=str(dataset.path.resolve()))  # where the plugin finds what was decided
     view.info = {**view.info, "classes": spec.classes}
     view.default_classes = spec.class_names

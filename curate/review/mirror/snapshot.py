@@ -19,7 +19,7 @@ import pandas as pd
 
 from curate.storage.files import lock_file, read_cached, read_json, write_json
 from curate.storage.folder import DatasetFolder
-from curate.storage.tables import empty, read_parquet, write_table
+from curate.storage.tables import read_parquet, write_table
 
 SNAPSHOT = {
     "fiftyone_id": "str",
@@ -123,11 +123,6 @@ def mark(view: Any, **facts: Any) -> None:
 def marked(view: Any) -> dict[str, Any]:
     """Return what `mark` set, as this process last read it."""
     return view.info.get(INFO) or {}
-
-
-def no_snapshot() -> pd.DataFrame:
-    """Return a snapshot of nothing."""
-    return empty(SNAPSHOT)
 
 
 def _journal(dataset: DatasetFolder, name: str) -> Path:
