@@ -205,6 +205,7 @@ def answer_a_batch(page: Any, sitting: Sitting, sample_ids: list[str]) -> None:
     select(page, ids)
     page.get_by_text(f"and {len(ids) - 1} more").first.wait_for()
     wait_for_answer(page, lambda: page.keyboard.press("a"))
+    page.get_by_text("Open a sample or select some").first.wait_for()  # the selection goes after the answer
 
 
 def select(page: Any, ids: list[str]) -> None:
