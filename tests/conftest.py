@@ -27,7 +27,7 @@ from curate.images.samples import Scan
 from curate.images.scan import scan_dataset
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.storage.tables import FINDINGS, shaped, write_table
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +82,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., tuple[DatasetFolder, Spec]]:
 
     def make(source: Path, name: str = "set") -> tuple[DatasetFolder, Spec]:
         init_dataset(tmp_path / name, source)
-        dataset = open_dataset(tmp_path / name)
+        dataset = open_folder(tmp_path / name)
         return dataset, read_spec(dataset)
 
     return make
@@ -96,7 +96,7 @@ def write_partly_labelled(shapes: Path, folder: Path) -> tuple[DatasetFolder, Sp
     labelled = [f"{path},{path.split('/')[0] if path < 'square/007' else ''}" for path in rows]
     (images / "labels.csv").write_text("\n".join(["path,label", *labelled]))
     init_dataset(folder / "set", images / "labels.csv", Start(classes=("disc", "square")))
-    dataset = open_dataset(folder / "set")
+    dataset = open_folder(folder / "set")
     scan_dataset(dataset, read_spec(dataset))
     return dataset, read_spec(dataset)
 
@@ -163,11 +163,11 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     folder = tmp_path_factory.mktemp("demo") / "pets"
     curate("demo", folder, "--samples", "160")
     summary = json.loads(curate("run", folder, "--json").stdout)
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     return DemoRun(dataset, read_spec(dataset), summary)
 
 
 def copy_of(run: DemoRun, folder: Path) -> DatasetFolder:
     """Return a copy of the run's dataset that a test may change."""
     shutil.copytree(run.dataset.path, folder)
-    return open_dataset(folder)
+    return open_folder(folder)

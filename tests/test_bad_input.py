@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from tests.conftest import ROOT, curate, draw_shape, write_shapes
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_in_scan_audit_and_train_and_then_again(tmp_path):
     images = write_shapes(tmp_path / "images", 150)
     draw_shape("disc", 999).save(images / "disc" / "last.jpg")
     curate("init", tmp_path / "set", "--from", images)
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     stages = {
         "scan": lambda: (dataset.cache / "images.json").exists(),
         "audit": lambda: any(dataset.cache.glob("embeddings*/*.parquet")),

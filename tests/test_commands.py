@@ -11,7 +11,7 @@ from curate.audit.patterns import write_patterns
 from curate.commands.show import print_entries, print_json, print_table
 from curate.decide.by_hand import decide_sample
 from curate.spec.reading import read_spec
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.storage.tables import FINDINGS_CSV, PATTERN_MEMBERS, PATTERNS, empty
 from tests.conftest import ROOT, curate, write_findings, write_shapes
 
@@ -86,7 +86,7 @@ def test_a_first_version_without_labels_stops_no_later_one(tmp_path):
     curate("init", tmp_path / "set", "--from", images, "--classes", "disc,square")
     first = json.loads(curate("run", tmp_path / "set", "--json").stdout)
     assert first["models"] == {} and "none of disc, square" in first["notes"][0]
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     for file in sorted(images.glob("*")):
         decide_sample(dataset, read_spec(dataset), file.name, "relabel", file.name.split("-")[0])
     then = json.loads(curate("run", tmp_path / "set", "--json").stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from curate.commands.main import main
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from tests.conftest import curate
 
 NOT_READ = {"lock"}
@@ -22,7 +22,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
     curate("demo", folder, "--samples", "40")
     for stage in ("scan", "audit", "decide", "build"):
         curate(stage, folder)
-    return open_dataset(folder)
+    return open_folder(folder)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def cache_parts(dataset: DatasetFolder) -> dict[str, list[Path]]:
 @pytest.mark.parametrize("damage", [scribble, scratch])
 def test_a_damaged_file_is_made_again(built, tmp_path, typed, damage):
     shutil.copytree(built.path, tmp_path / "pets")
-    dataset = open_dataset(tmp_path / "pets")
+    dataset = open_folder(tmp_path / "pets")
     stages = (["scan", "--json"], ["audit", "--json"], ["findings", "--json"], ["build", "--json"])
 
     def run_all() -> list[str]:

@@ -24,7 +24,7 @@ from curate.images.sources import label_and_split
 from curate.spec.model import Source, Spec
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem, read_cached, read_json, write_json
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.storage.tables import shaped, write_table
 from curate.versions.read import current_version, read_manifest
 
@@ -102,7 +102,7 @@ def _borrow(dataset: DatasetFolder, spec: Spec, other: Path) -> tuple[str, Datas
     name = f"{re.sub('[^A-Za-z0-9_-]+', '-', other.resolve().name).strip('-') or 'folder'}-{digest[:6]}"
     common = {"name": "other", "images": spec.images, "audit": spec.audit}
     if (other / "dataset.yaml").is_file():
-        theirs = read_spec(open_dataset(other))
+        theirs = read_spec(open_folder(other))
         sources = [one.model_copy(update={"path": str((other / one.path).resolve())}) for one in theirs.sources]
         their_spec = Spec(**common, classes=theirs.classes, sources=sources)
     else:  # its folders may be called anything: labels are read from the paths, and not checked

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_json, print_table, say
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 
 
 def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
@@ -15,7 +15,7 @@ def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
     from curate.label.annotators import advise, tabulate_annotators
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     table = tabulate_annotators(folder, read_spec(folder))
     advice = advise(table[table["annotator"] != MODEL])
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="The folder of dataset.yaml.", show_default="here")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
@@ -42,16 +42,16 @@ def dataset_first(words: list[str], names: str) -> tuple[DatasetFolder, list[str
     if is_short or len(words) not in (expected, expected + 1):
         raise Problem(f"Expected [DATASET] {names}, found {' '.join(words) or 'nothing'}.")
     if len(words) > expected:
-        return open_dataset(words[0]), words[1:]
+        return open_folder(words[0]), words[1:]
     return _open_here(f"[DATASET] {names}", words), words
 
 
 def dataset_maybe(words: list[str]) -> tuple[DatasetFolder, list[str]]:
     """Return the dataset and the other words, however many: the first is the dataset if it holds a dataset.yaml."""
     if words and _holds_dataset(words[0]):
-        return open_dataset(words[0]), words[1:]
+        return open_folder(words[0]), words[1:]
     if len(words) == 1 and Path(words[0]).is_dir():
-        return open_dataset(words[0]), []  # says that no dataset.yaml is there
+        return open_folder(words[0]), []  # says that no dataset.yaml is there
     return _open_here("a dataset folder first", words), words
 
 
@@ -66,4 +66,4 @@ def _open_here(expected: str, words: list[str]) -> DatasetFolder:
             f"Expected {expected}, but neither {words[0]} nor the folder you are in holds a dataset.yaml. "
             "Name the folder of the dataset."
         )
-    return open_dataset(".")
+    return open_folder(".")

@@ -11,7 +11,7 @@ import typer
 from curate.commands.arguments import Dataset, Json, Workers
 from curate.commands.show import counted, print_entries, print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset, working_on
+from curate.storage.folder import DatasetFolder, open_folder, working_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def scan(
     from curate.images.scan import scan_dataset
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     with working_on(folder):
         result = scan_dataset(folder, read_spec(folder), workers, engine)
     counts = result.counts()
@@ -56,7 +56,7 @@ def audit(
     from curate.spec.reading import read_spec
     from train.cross_fit import deep_evidence
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     if against is not None:
         show_shared(folder, against, json)
         return
@@ -119,7 +119,7 @@ def findings(
     from curate.storage.tables import FINDINGS_CSV
     from curate.versions.export import safe_cells
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     table = read_findings(folder)
     known = sorted({*DETECTORS, CONFLICT, *table["issue"]})
     if issue and issue not in known:
@@ -166,7 +166,7 @@ def patterns(
     """List faults of the dataset as a whole: shortcuts, weak slices, imbalance and coverage."""
     from curate.audit.patterns import read_members, read_patterns
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     table = read_patterns(folder, issue)
     if json:
         members = read_members(folder).groupby("name")["sample_id"].agg(list).to_dict()

@@ -9,7 +9,7 @@ import typer
 
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import print_json, print_table, say
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 
 
 def detectors(
@@ -25,7 +25,7 @@ def detectors(
     from curate.audit.ledger import tabulate_detectors, tabulate_ledger
     from curate.log.decisions import read_decisions
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     findings, decisions = read_findings(folder), read_decisions(folder.decisions)
     table = tabulate_detectors(findings, open_findings(folder, findings), decisions, DETECTORS, worth)
     ledger = tabulate_ledger(decisions)

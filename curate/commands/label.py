@@ -10,7 +10,7 @@ import typer
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset, working_on
+from curate.storage.folder import DatasetFolder, open_folder, working_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def label(
         raise Problem("Expected either --accept P or --next N, found both. Accept first, then ask what comes next.")
     if include_test and accept is None:
         raise Problem("Expected --include-test together with --accept P.")
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     spec = read_spec(folder)
     with working_on(folder):
         models, notes = _model_tables(folder, spec)
@@ -177,7 +177,7 @@ def slices(dataset: Dataset = Path("."), json: Json = False) -> None:
     from curate.spec.reading import read_spec
     from curate.versions.slices import tabulate_slices
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     rows = tabulate_slices(read_scan(folder), read_spec(folder), read_decisions(folder.decisions))
     if json:
         print_json({"slices": rows})

@@ -11,7 +11,7 @@ from curate.commands.arguments import Dataset, Json
 from curate.commands.decide import print_decisions
 from curate.commands.show import counted, print_json, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 
 if TYPE_CHECKING:
     from curate.review.opening import Opening
@@ -47,7 +47,7 @@ def review(
     if to and not html:
         raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
     issue = "unlabelled" if unlabelled else issue
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     if html:
         write_page(folder, to, issue, limit, reviewer, json)
     elif close:

@@ -10,7 +10,7 @@ import typer
 from curate.commands.arguments import Dataset, Json, dataset_first, dataset_maybe
 from curate.commands.show import print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import open_dataset, working_on
+from curate.storage.folder import open_folder, working_on
 
 MOVES = 10  # told one by one
 
@@ -27,7 +27,7 @@ def build(
     from curate.storage.tables import SPLITS
     from curate.versions.build import build_version
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     with working_on(folder):
         version = build_version(folder, read_spec(folder), use_decisions=not as_given)
     if json:
@@ -51,7 +51,7 @@ def check(dataset: Dataset = Path("."), json: Json = False) -> None:
     from curate.check.rules import check_dataset
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     rules = check_dataset(folder, read_spec(folder))
     passed = all(rule.ok for rule in rules)
     if json:

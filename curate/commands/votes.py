@@ -10,7 +10,7 @@ import typer
 from curate.commands.arguments import Dataset, Json
 from curate.commands.show import counted, print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset, working_on
+from curate.storage.folder import DatasetFolder, open_folder, working_on
 
 if TYPE_CHECKING:
     from curate.exchange.importing import Imported
@@ -53,7 +53,7 @@ def votes(
 
     Votes of people are the given labels, by majority; those of models (model:...) are kept but never taken as given.
     """
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     if sum(map(bool, (source, to, withdraw))) > 1:
         raise Problem("Expected one of --from, --to and --withdraw, found several. Do one after the other.")
     _expect_used(bool(source), {"--voter": voter, "--map": rename, "--skip-bad": skip_bad}, "--from")

@@ -9,7 +9,7 @@ import typer
 
 from curate.commands.arguments import Dataset, Json, Workers, expect_device
 from curate.commands.show import print_json, print_table, say, warn
-from curate.storage.folder import open_dataset, working_on
+from curate.storage.folder import open_folder, working_on
 
 
 def demo(
@@ -47,7 +47,7 @@ def init(
 
     named = tuple(name.strip() for name in classes.split(",") if name.strip())
     path = init_dataset(folder, source, Start(classes=named))
-    spec = read_spec(open_dataset(folder))
+    spec = read_spec(open_folder(folder))
     if joined := find_spellings(spec.classes):
         pairs = ", ".join(f"{quote_name(old)} and {quote_name(stays)}" for old, stays in joined.items())
         warn(
@@ -77,7 +77,7 @@ def run(
     from curate.run import run_dataset
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     expect_device(device)
     with working_on(folder):
         summary = run_dataset(folder, read_spec(folder), workers, device, tell=warn if json else say)
@@ -110,7 +110,7 @@ def report(dataset: Dataset = Path("."), json: Json = False) -> None:
     from curate.reporting.report import write_report
     from curate.spec.reading import read_spec
 
-    folder = open_dataset(dataset)
+    folder = open_folder(dataset)
     path = write_report(folder, read_spec(folder))
     if json:
         print_json({"report": str(path), "json": str(path.with_suffix(".json"))})

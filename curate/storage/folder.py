@@ -55,7 +55,7 @@ class DatasetFolder:
         return self.path / ".curate"
 
 
-def open_dataset(path: Path | str) -> DatasetFolder:
+def open_folder(path: Path | str) -> DatasetFolder:
     """Return the dataset folder at ``path``.
 
     Raises

@@ -22,7 +22,7 @@ from curate.images.scan import scan_dataset
 from curate.label.annotators import tabulate_annotators
 from curate.spec.model import Source, Spec
 from curate.spec.reading import read_spec
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.vectors.embed import compute_embeddings
 from curate.versions.soft_labels import compute_soft_labels
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
@@ -82,7 +82,7 @@ def audit_votes(work: Path) -> tuple[DatasetFolder, Spec]:
     folder = work / "dataset"
     if not (folder / "dataset.yaml").exists():
         init_dataset(folder, work / "cifar10n_catdog" / "votes.csv")
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     spec = read_spec(dataset)
     flat = Source(path="../cifar10_test_catdog", kind="flat")
     audit = spec.audit.model_copy(update={"skip": SKIPPED})

@@ -36,7 +36,7 @@ from curate.images.samples import read_scan
 from curate.images.scan import scan_dataset
 from curate.spec.model import Audit, Spec
 from curate.spec.reading import read_spec
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 from train.cross_fit import Recipe, cross_fit
 
@@ -83,7 +83,7 @@ def prepare(source: Path, work: Path, limit: int) -> tuple[DatasetFolder, Spec, 
             shutil.copyfile(source / file, images / Path(file).name)
     if not (work / "dataset" / "dataset.yaml").exists():
         init_dataset(work / "dataset", images, Start(classes=tuple(CLASSES)))
-    dataset = open_dataset(work / "dataset")
+    dataset = open_folder(work / "dataset")
     spec = read_spec(dataset)
     scan_dataset(dataset, spec)
     samples = read_scan(dataset).samples.sort_values("sample_id")

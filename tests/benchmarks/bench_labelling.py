@@ -19,7 +19,7 @@ from curate.label.pick import pick_rows
 from curate.label.prototypes import centre_embeddings, compute_class_probs
 from curate.log.proposals import combine_proposals
 from curate.spec.reading import read_spec
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.storage.tables import VOTES
 from curate.vectors.embed import compute_embeddings
 from curate.versions.groups import read_groups
@@ -37,7 +37,7 @@ def gather_photos(photos: Path, work: Path, limit: int) -> tuple[np.ndarray, np.
     folder = work / "photos"
     if not (folder / "dataset.yaml").exists():
         init_dataset(folder, photos)
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     spec = read_spec(dataset)
     scan = scan_dataset(dataset, spec)
     rows = scan.samples[scan.samples["reason"] == ""]

@@ -14,7 +14,7 @@ from curate.images.init import init_dataset
 from curate.run import run_dataset
 from curate.spec.model import Train
 from curate.spec.reading import read_spec
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 
 SETS = ("photos", "webscrape")
@@ -54,7 +54,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             init_dataset(Path(folder) / name, source)
             for recipe in RECIPES:
-                summary, again = measure(open_dataset(Path(folder) / name), recipe)
+                summary, again = measure(open_folder(Path(folder) / name), recipe)
                 rows.append(describe(name, recipe, summary, again))
             counts = {issue: count for issue, count in summary["findings"].items() if count}
             verdict = (summary["comparison"] or {}).get("verdict", "")

@@ -25,7 +25,7 @@ from curate.audit.evidence.evidence import Evidence
 from curate.audit.evidence.groups import compare_candidates
 from curate.images.scan import scan_dataset
 from curate.spec.reading import read_spec
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from tests.benchmarks.altered import LOOK_ALIKES, TRANSFORMS, compare_changed, read_half
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
@@ -42,7 +42,7 @@ def gather_web(data: Path, work: Path) -> Evidence:
     folder.mkdir(parents=True, exist_ok=True)
     text = SPEC.format(images=os.path.relpath((data / "webscrape").resolve(), folder.resolve()))
     (folder / "dataset.yaml").write_text(text, encoding="utf-8")
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     spec = read_spec(dataset)
     return gather_evidence(dataset, spec, scan_dataset(dataset, spec))
 

@@ -24,7 +24,7 @@ from curate.audit.detectors.outlier import find_outliers
 from curate.audit.evidence.evidence import Evidence
 from curate.images.scan import scan_dataset
 from curate.spec.reading import read_spec
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from tests.benchmarks.results import expect_data, markdown_table, trial_parser, write_section
 
 CLASSES = ("cats", "dogs")
@@ -74,7 +74,7 @@ def gather_pool(data: Path, work: Path, networks: str) -> tuple[Evidence, pd.Dat
         write_others(folder / "others", data / "offtopic")
     text = SPEC.format(photos=os.path.relpath(data / "photos", folder), networks=networks)
     (folder / "dataset.yaml").write_text(text, encoding="utf-8")
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     spec = read_spec(dataset)
     evidence = gather_evidence(dataset, spec, scan_dataset(dataset, spec))
     known = pd.read_csv(data / "photos_known_bad.csv")

@@ -39,10 +39,10 @@ PLUGIN = "@specurate/review"
 PATIENCE = 600  # seconds
 REVIEW = """
 import sys
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.review.session import review
 from curate.spec.reading import read_spec
-dataset = open_dataset(sys.argv[1])
+dataset = open_folder(sys.argv[1])
 review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="script")
 """
 SUSPECTS = """

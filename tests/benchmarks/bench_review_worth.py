@@ -24,7 +24,7 @@ from curate.images.samples import read_scan
 from curate.images.scan import scan_dataset
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from tests.benchmarks.bench_label_error import (
     CLASSES,
     EMBEDDINGS,
@@ -88,7 +88,7 @@ def read_test(source: Path, work: Path, limit: int) -> tuple[np.ndarray, np.ndar
         shutil.copyfile(source / file, images / Path(file).name)
     if not (work / "test" / "dataset.yaml").exists():
         init_dataset(work / "test", images, Start(classes=tuple(CLASSES)))
-    dataset = open_dataset(work / "test")
+    dataset = open_folder(work / "test")
     spec: Spec = read_spec(dataset)
     scan_dataset(dataset, spec)
     evidence = look_at(dataset, spec.model_copy(update={"audit": EMBEDDINGS["Lite0"]}))

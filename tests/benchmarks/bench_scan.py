@@ -20,7 +20,7 @@ from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
 from curate.spec.reading import read_spec
 from curate.storage.engine import available_processors
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from tests.benchmarks.results import expect_data, markdown_table, read_arguments, write_section
 
 ROUNDS = 5
@@ -37,7 +37,7 @@ def scan_once(photos: Path) -> tuple[float, float]:
     """Return seconds of a first scan and of a second one, which finds everything known."""
     with tempfile.TemporaryDirectory() as folder:
         init_dataset(Path(folder) / "set", photos)
-        dataset = open_dataset(Path(folder) / "set")
+        dataset = open_folder(Path(folder) / "set")
         spec = read_spec(dataset)
         times = []
         for _ in range(2):

@@ -12,7 +12,7 @@ from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
 from curate.spec.reading import read_spec
 from curate.storage.cache import ContentCache
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.storage.tables import FINDINGS, shaped, write_table
 from curate.vectors.embed import SIDE
 
@@ -30,7 +30,7 @@ def make_review_set(folder: Path, count: int) -> DatasetFolder:
     """Draw ``count`` pictures into ``folder``, scan them, and write by hand what an audit would have found."""
     draw_pictures(folder / "images", count)
     init_dataset(folder / "set", folder / "images")
-    dataset = open_dataset(folder / "set")
+    dataset = open_folder(folder / "set")
     samples = scan_dataset(dataset, read_spec(dataset)).samples
     groups = write_groups(dataset, samples)
     write_findings(dataset, samples, groups)

@@ -16,7 +16,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from curate.review.app import open_app
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Root in a container has no sandbox, and no browser of ours is to call home.
@@ -73,7 +73,7 @@ def free_port() -> int:
 
 def shoot(folder: str, out: str) -> None:
     """Write what a reviewer of the dataset in ``folder`` sees in each view of the App to PNG files in ``out``."""
-    dataset, port = open_dataset(folder), free_port()
+    dataset, port = open_folder(folder), free_port()
     Path(out).mkdir(parents=True, exist_ok=True)
     with open_app(dataset, read_spec(dataset), port, browser=False) as app, running_browser() as browser:
         base = app.url.split("?")[0]

@@ -28,10 +28,10 @@ from tests.conftest import curate
 
 REVIEW = """
 import sys
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.review.session import review
 from curate.spec.reading import read_spec
-dataset = open_dataset(sys.argv[1])
+dataset = open_folder(sys.argv[1])
 decisions = review(dataset, read_spec(dataset), port=int(sys.argv[2]), browser=False, reviewer="carol")
 print(len(decisions))
 """

@@ -14,7 +14,7 @@ from curate.images.scan import scan_dataset
 from curate.reporting.report import write_report
 from curate.spec.reading import read_spec
 from curate.storage.files import write_json
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.storage.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import running_browser
 
@@ -51,7 +51,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec_lines = ["name: hostile", 'classes: {cat: "<b>bold</b>", dog: ""}', "sources:"]
     spec_lines += ["  - path: images", "    kind: folders", "    labels: {animals: cat}"]
     (folder / "dataset.yaml").write_text("\n".join(spec_lines), encoding="utf-8")
-    dataset = open_dataset(folder)
+    dataset = open_folder(folder)
     scan = scan_dataset(dataset, read_spec(dataset))
     rows = scan.samples[["sample_id", "path"]].assign(
         issue="label_error", score=0.1, is_issue=True, group_id="", suggested_action="relabel", suggested_label=LABEL

@@ -19,7 +19,7 @@ from curate.reporting.review_page import write_review_page
 from curate.spec.model import Audit
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.storage.tables import write_table
 from reports.review_page import render_review_page
 from tests.conftest import curate, write_findings, write_groups
@@ -156,7 +156,7 @@ def test_odd_pictures_and_no_labels(tmp_path):
         Image.new("RGB", size, (9, 9, 9)).save(folder / f"{name}.png")
     (folder / "broken.png").write_bytes(b"no picture")
     init_dataset(tmp_path / "set", folder, Start(classes=("cat", "dog")))
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     spec = read_spec(dataset).model_copy(update={"audit": Audit(embedding="vectors.npy")})
     assert "curate scan" in curate("review", dataset.path, "--html", code=2).stderr
     ids = scan_dataset(dataset, spec).samples.query("reason == ''")["sample_id"]

@@ -24,7 +24,7 @@ from curate.review.mirror.snapshot import journal_rows, mark, marked, read_journ
 from curate.review.services.environment import load_fiftyone
 from curate.review.services.running import running_reviews
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 
 REVIEWER = "CURATE_REVIEWER"  # who sits at this App; two Apps on one database may have two
 END = "CURATE_REVIEW_END"  # the file that asks the review of this App to end
@@ -205,7 +205,7 @@ def sitting_of(view: Any) -> Sitting:
     if not folder:
         raise Problem("Expected a dataset that `curate review` opened: this one has no decisions to write to.")
     if folder not in _sittings:
-        _sittings[folder] = Sitting(open_dataset(Path(folder)))
+        _sittings[folder] = Sitting(open_folder(Path(folder)))
     return _sittings[folder]
 
 

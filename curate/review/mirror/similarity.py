@@ -19,7 +19,7 @@ from curate.review.mirror.snapshot import mark, marked
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.vectors.embed import compute_embeddings
 
 SIMILAR = "similar"  # the name of the index in the App
@@ -124,7 +124,7 @@ class NearestIndex(SimilarityIndex):  # type: ignore[misc]
         return [self._places[one] for one in sample_ids]
 
     def _read(self) -> None:
-        dataset = open_dataset(Path(self.config.folder))
+        dataset = open_folder(Path(self.config.folder))
         spec, ids = read_spec(dataset), sorted(filter(None, self._samples._root_dataset.values("sample_id")))
         if not has_vectors(dataset, spec, ids):
             raise Problem("Expected the vectors of all samples, but some are not computed yet: run `curate audit`.")

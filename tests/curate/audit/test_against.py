@@ -20,7 +20,7 @@ from curate.images.scan import scan_dataset
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.versions.build import build_version
 from tests.conftest import curate, write_groups
 
@@ -62,7 +62,7 @@ def other(animals: Path) -> Path:
 def compared(animals: Path, other: Path) -> Path:
     """The dataset once scanned and compared, so that the pictures of both go through the network once."""
     init_dataset(animals.parent / "set", animals)
-    dataset = open_dataset(animals.parent / "set")
+    dataset = open_folder(animals.parent / "set")
     scan_dataset(dataset, read_spec(dataset))
     audit_against(dataset, read_spec(dataset), other)
     return dataset.path
@@ -75,7 +75,7 @@ def ours(animals: Path, compared: Path, tmp_path: Path) -> tuple[DatasetFolder, 
     shutil.copytree(compared, tmp_path / "set")
     for old in (tmp_path / "set" / ".curate" / "against").glob("*.*"):
         old.unlink()
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     scan_dataset(dataset, read_spec(dataset))
     return dataset, read_spec(dataset)
 

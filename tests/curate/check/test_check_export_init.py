@@ -13,7 +13,7 @@ from curate.images.scan import scan_dataset
 from curate.spec.model import Check, Train
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import open_dataset
+from curate.storage.folder import open_folder
 from curate.versions.build import build_version
 from curate.versions.export import export_version, safe_cells
 from curate.versions.read import current_version
@@ -104,7 +104,7 @@ def test_an_export_can_be_read_in_again(grouped, tmp_path):
     dataset, spec, _ = grouped
     version = build_version(dataset, spec)
     init_dataset(tmp_path / "again", export_version(dataset, "v1", tmp_path / "out"))
-    again = open_dataset(tmp_path / "again")
+    again = open_folder(tmp_path / "again")
     samples = scan_dataset(again, read_spec(again)).samples
     merged = samples.merge(version.manifest, on="sample_id")
     assert len(merged) == 24
@@ -159,7 +159,7 @@ def test_cells_cannot_be_formulas():
 def test_init_writes_a_spec_that_reads_back(tmp_path):
     images = write_shapes(tmp_path / "my pets", 2, ("disc", 'a "b" #c'.replace('"', "'")))
     path = init_dataset(tmp_path / "set", images)
-    spec = read_spec(open_dataset(tmp_path / "set"))
+    spec = read_spec(open_folder(tmp_path / "set"))
     assert spec.class_names == ["a 'b' #c", "disc"] and spec.sources[0].kind == "folders"
     assert "# What each class means" in path.read_text() and (tmp_path / "set" / ".gitignore").exists()
     with pytest.raises(Problem, match="there already"):
@@ -177,17 +177,17 @@ def test_init_knows_split_folders_flat_folders_and_csv(tmp_path):
     for split in ("train", "valid", "test"):
         write_shapes(tmp_path / "parts" / split, 1)
     init_dataset(tmp_path / "one", tmp_path / "parts")
-    dataset = open_dataset(tmp_path / "one")
+    dataset = open_folder(tmp_path / "one")
     assert read_spec(dataset).class_names == ["disc", "square"]
     (tmp_path / "flat").mkdir()
     draw_shape("disc", 1).save(tmp_path / "flat" / "a.png")
     with pytest.raises(Problem, match="--classes"):
         init_dataset(tmp_path / "two", tmp_path / "flat")
     init_dataset(tmp_path / "two", tmp_path / "flat", Start(classes=("cat", "dog")))
-    assert read_spec(open_dataset(tmp_path / "two")).sources[0].kind == "flat"
+    assert read_spec(open_folder(tmp_path / "two")).sources[0].kind == "flat"
     (tmp_path / "labels.csv").write_text("path,label\nflat/a.png,cat\n")
     init_dataset(tmp_path / "three", tmp_path / "labels.csv")
-    assert read_spec(open_dataset(tmp_path / "three")).sources[0].kind == "csv"
+    assert read_spec(open_folder(tmp_path / "three")).sources[0].kind == "csv"
 
 
 def test_init_offers_the_line_that_joins_two_spellings_of_a_class(tmp_path):
@@ -202,7 +202,7 @@ def test_init_offers_the_line_that_joins_two_spellings_of_a_class(tmp_path):
     text = re.sub(r"labels: \{\}.*", lambda _: line, spec.read_text(encoding="utf-8"))
     kept = [one for one in text.splitlines() if not one.startswith(('  "Cat"', r'  "cafe\u0301"'))]
     spec.write_text("\n".join(kept), encoding="utf-8")
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     assert read_spec(dataset).class_names == ["caf\u00e9", "cat", "dog"]
     scan = scan_dataset(dataset, read_spec(dataset))
     assert scan.samples["given_label"].value_counts().to_dict() == {"caf\u00e9": 2, "cat": 2, "dog": 2}
@@ -216,7 +216,7 @@ def test_init_of_different_classes_offers_nothing(shapes, tmp_path):
 def test_a_class_called_train_is_a_class_beside_others(tmp_path):
     write_shapes(tmp_path / "vehicles", 2, ("train", "bus"))
     init_dataset(tmp_path / "set", tmp_path / "vehicles")
-    dataset = open_dataset(tmp_path / "set")
+    dataset = open_folder(tmp_path / "set")
     spec = read_spec(dataset)
     assert spec.class_names == ["bus", "train"]
     assert sorted(scan_dataset(dataset, spec).samples["given_label"]) == ["bus", "bus", "train", "train"]

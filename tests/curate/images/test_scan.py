@@ -224,11 +224,11 @@ def test_a_missing_source_says_which(scanned):
 
 def test_the_datasets_own_files_are_no_source(tmp_path):
     from curate.images.init import init_dataset
-    from curate.storage.folder import open_dataset
+    from curate.storage.folder import open_folder
 
     images = write_shapes(tmp_path / "pets", 2)
     init_dataset(images, images)
-    dataset = open_dataset(images)
+    dataset = open_folder(images)
     for _ in range(2):
         assert sum(scan_dataset(dataset, read_spec(dataset)).counts().values()) == 4 + 2  # and two files for git
 

@@ -30,7 +30,7 @@ from curate.review.mirror.rows import collect_rows
 from curate.spec.model import Slice, Spec
 from curate.spec.reading import read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_dataset
+from curate.storage.folder import DatasetFolder, open_folder
 from curate.storage.tables import write_table
 from curate.versions.build import build_version
 from tests.conftest import curate, write_findings, write_groups
@@ -50,7 +50,7 @@ def make_set(shapes: Path, tmp_path: Path):
         given = [name.split("/")[0] if int(name[-7:-4]) < known else "" for name in names]
         pd.DataFrame({"path": names, "label": given}).to_csv(images / "labels.csv", index=False)
         init_dataset(tmp_path / "set", images / "labels.csv", Start(classes=("disc", "square")))
-        dataset = open_dataset(tmp_path / "set")
+        dataset = open_folder(tmp_path / "set")
         vectors = np.eye(6)[np.repeat([0, 1], COUNT)] + np.random.default_rng(0).normal(scale=0.05, size=(24, 6))
         np.save(dataset.path / "vectors.npy", vectors.astype(np.float32))
         (dataset.path / "vectors.txt").write_text("\n".join(names))

@@ -11,7 +11,7 @@ from curate.images.init import init_dataset
 from curate.images.scan import scan_dataset
 from curate.spec.reading import parse_spec, read_spec
 from curate.storage.files import Problem
-from curate.storage.folder import numbered, open_dataset
+from curate.storage.folder import numbered, open_folder
 from curate.storage.tables import MANIFEST, SPLITS
 from curate.versions.build import build_version
 from curate.versions.digest import version_digest
@@ -54,7 +54,7 @@ def test_the_digest_is_the_same_elsewhere(grouped, tmp_path):
         for number, file in enumerate(files):
             file.rename(file.with_name(f"renamed {number}.jpg"))
     init_dataset(tmp_path / "moved", elsewhere)
-    moved = open_dataset(tmp_path / "moved")
+    moved = open_folder(tmp_path / "moved")
     moved.spec.write_text("# a comment\n" + moved.spec.read_text())
     other = scan_dataset(moved, read_spec(moved), workers=1)
     write_groups(moved, other)
