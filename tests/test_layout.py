@@ -55,6 +55,7 @@ ROOMS = (
     # The top floor: here alone curate, train and reports meet.
     "curate.reporting",
     "curate.run",
+    "curate.api",  # the library's face
     "curate.commands",
 )
 MOST_FILES = 16  # at the top of a room
@@ -158,7 +159,7 @@ def modules_imported(path: Path) -> set[str]:
 def test_rooms_import_only_earlier_rooms(path: Path) -> None:
     room = room_of(dotted(path))
     if path == ROOT / "curate/__init__.py":
-        return  # the library's face
+        return  # shows what `curate.api` holds
     assert room, f"{name_of(path)} is in no room: name its room in ROOMS"
     later = {name for name in modules_imported(path) - {"curate"} if ROOMS.index(room_of(name)) > ROOMS.index(room)}
     assert not later, f"{room} imports the later {', '.join(sorted(later))}"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from curate.images.decoder import SUFFIXES, Unreadable, open_image, square_pixels
+from curate.images.decoder import Unreadable, open_image, square_pixels
+from curate.images.sources import walk_files, why_ignored
 from curate.spec.model import Images, Spec
 from curate.storage.cache import ContentCache
 from curate.storage.engine import batched, map_batches
@@ -97,7 +98,7 @@ def _probabilities(network, pixels: np.ndarray, device) -> np.ndarray:  # type: 
 def _files(paths: Iterable[Path | str]) -> Iterable[Path]:
     for path in map(Path, paths):
         if path.is_dir():
-            yield from sorted(child for child in path.rglob("*") if child.suffix.lower() in SUFFIXES)
+            yield from (one for one in walk_files(path) if not why_ignored(one, path))
         else:
             yield path
 

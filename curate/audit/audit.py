@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -33,7 +33,7 @@ from curate.audit.evidence.evidence import CrossFit, Evidence
 from curate.audit.findings import read_findings, with_conflicts
 from curate.audit.patterns import KINDS, find_patterns, write_patterns
 from curate.images.samples import Scan, read_voted
-from curate.log.consensus import write_consensus
+from curate.log.consensus import has_consensus, write_consensus
 from curate.log.decision import UNTAUGHT, Decision
 from curate.log.decisions import read_decisions
 from curate.log.outcomes import fold_decisions
@@ -111,8 +111,23 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
 
 def _is_whole(dataset: DatasetFolder) -> bool:
     """Return whether everything that an audit leaves behind can be read."""
-    tables = [read_cached(dataset.cache / f"{name}.parquet", read_parquet) for name in TABLES]
-    return read_cached(dataset.cache / NOTES, read_json) is not None and all(one is not None for one in tables)
+    return is_audited(dataset) and read_cached(dataset.cache / NOTES, read_json) is not None
+
+
+def is_audited(dataset: DatasetFolder, tables: Iterable[str] = TABLES) -> bool:
+    """Return whether an audit has left these ``tables`` behind, and they can be read."""
+    return all(read_cached(dataset.cache / f"{name}.parquet", read_parquet) is not None for name in tables)
+
+
+def has_seen_all(dataset: DatasetFolder) -> bool:
+    """Return whether the last audit has seen all samples and votes of the last scan.
+
+    Decisions made since do not count: they change what is found, but neither the copies nor the labels people gave.
+    """
+    scan, groups = read_voted(dataset), read_cached(dataset.cache / "groups.parquet", read_parquet)
+    readable = scan.samples.loc[scan.samples["reason"] == "", "sample_id"]
+    has_groups = groups is not None and readable.isin(groups["sample_id"]).all()
+    return bool(has_groups) and has_consensus(dataset, scan.votes)
 
 
 def _expect_known(skipped: list[str]) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import PATTERN_MEMBERS, PATTERNS, empty, read_table, shaped, write_table
 
@@ -69,18 +68,15 @@ def write_patterns(dataset: DatasetFolder, patterns: pd.DataFrame, members: pd.D
         write_table(dataset.cache / f"{name}.parquet", table)
 
 
-def read_patterns(dataset: DatasetFolder, issue: str = "") -> pd.DataFrame:
-    """Return the patterns of the last audit, only those of ``issue`` when it is given.
+def read_patterns(dataset: DatasetFolder) -> pd.DataFrame:
+    """Return the patterns of the last audit.
 
     Raises
     ------
     Problem
-        When there was no audit, or ``issue`` is no kind of pattern.
+        When there was no audit.
     """
-    if issue and issue not in KINDS:
-        raise Problem(f"Expected one of {', '.join(KINDS)}, found {issue!r}. Faults of samples: `curate findings`.")
-    table = read_table(dataset.cache / "patterns.parquet", f"curate audit {dataset.path}", PATTERNS)
-    return table[table["issue"] == issue].reset_index(drop=True) if issue else table
+    return read_table(dataset.cache / "patterns.parquet", f"curate audit {dataset.path}", PATTERNS)
 
 
 def read_members(dataset: DatasetFolder) -> pd.DataFrame:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from curate.commands.arguments import Dataset, Json
+from curate.api.dataset import open_dataset
+from curate.commands.arguments import DatasetPath, Json, NoDeps
 from curate.commands.show import counted, print_json, print_table, say
-from curate.storage.folder import open_folder
 
 
-def annotators(dataset: Dataset = Path("."), json: Json = False) -> None:
+def annotators(dataset: DatasetPath = Path("."), no_deps: NoDeps = False, json: Json = False) -> None:
     """List who labelled, best to worst: how often the others agree, and what each of them takes for what."""
     from curate.audit.evidence.crowdlab import MODEL
-    from curate.label.annotators import advise, tabulate_annotators
-    from curate.spec.reading import read_spec
+    from curate.label.annotators import advise
 
-    folder = open_folder(dataset)
-    table = tabulate_annotators(folder, read_spec(folder))
+    table = open_dataset(dataset, not no_deps).annotators
     advice = advise(table[table["annotator"] != MODEL])
     if json:
         print_json({"annotators": table.to_dict("records"), "advice": advice})

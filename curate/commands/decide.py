@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.commands.arguments import Json, dataset_maybe
+from curate.commands.arguments import Json, NoDeps, dataset_maybe
 from curate.commands.show import counted, print_json, print_table, say, warn
 from curate.storage.files import Problem
 
@@ -34,6 +34,7 @@ def decide(
     reason: Reason = "",
     answers: Answers = None,
     skip_bad: SkipBad = False,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """Apply the spec's policy; or accept an issue's suggestions; or decide one sample; or apply a page's answers.
@@ -41,29 +42,17 @@ def decide(
     SAMPLE is an id, 6 or more of its digits, or a path. ACTION is keep, relabel, drop, merge or undrop; relabel takes a
     class, merge the sample that stays.
     """
-    from curate.decide.acceptance import accept_findings
-    from curate.decide.answers import apply_answers
-    from curate.decide.by_hand import decide_sample
-    from curate.decide.policy import apply_policy
-    from curate.spec.reading import read_spec
-
-    folder, rest = dataset_maybe(words or [])
-    spec = read_spec(folder)
+    dataset, rest = dataset_maybe(words or [], no_deps)
     if bool(accept) + bool(rest) + bool(answers) > 1:
         raise Problem("Expected one of --accept ISSUE, --from FILE or a sample, found several.")
     if answers:
-        _print_applied(apply_answers(folder, spec, answers, skip_bad), folder.path, json)
+        _print_applied(dataset.apply_answers(answers, skip_bad), dataset.path, json)
         return
     if skip_bad:
         raise Problem("--skip-bad belongs to --from FILE, and none is named.")
     if len(rest) not in (0, 2, 3):
         raise Problem(f"Expected [DATASET] SAMPLE ACTION [LABEL], found {' '.join(rest)!r}.")
-    if rest:
-        label = rest[2] if len(rest) == 3 else ""
-        made = [decide_sample(folder, spec, rest[0], rest[1], label, reason)]
-    else:
-        made = accept_findings(folder, spec, accept, max_score) if accept else apply_policy(folder, spec)
-    print_decisions(made, json)
+    print_decisions(dataset.decide(*rest, accept=accept, max_score=max_score, reason=reason), json)
 
 
 def print_decisions(

@@ -7,28 +7,22 @@ from typing import Annotated
 
 import typer
 
-from curate.commands.arguments import Dataset, Json
+from curate.api.dataset import open_dataset
+from curate.commands.arguments import DatasetPath, Json, NoDeps
 from curate.commands.show import print_json, print_table, say
-from curate.storage.folder import open_folder
 
 
 def detectors(
-    dataset: Dataset = Path("."),
+    dataset: DatasetPath = Path("."),
     worth: Annotated[
         float, typer.Option(min=0, max=1, help="Least share of real errors among the next 50 that is worth a look.")
     ] = 0.1,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """Show how often each detector was right by your decisions, and whether reviewing further is worth it."""
-    from curate.audit.audit import DETECTORS
-    from curate.audit.findings import open_findings, read_findings
-    from curate.audit.ledger import tabulate_detectors, tabulate_ledger
-    from curate.log.decisions import read_decisions
-
-    folder = open_folder(dataset)
-    findings, decisions = read_findings(folder), read_decisions(folder.decisions)
-    table = tabulate_detectors(findings, open_findings(folder, findings), decisions, DETECTORS, worth)
-    ledger = tabulate_ledger(decisions)
+    opened = open_dataset(dataset, not no_deps)
+    table, ledger = opened.detectors(worth), opened.ledger
     if json:
         print_json({"detectors": table.to_dict("records"), "ledger": ledger.to_dict("records"), "worth": worth})
         return

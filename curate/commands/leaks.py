@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.commands.show import print_entries, print_json, say, warn
-from curate.storage.folder import DatasetFolder, working_on
 from train.leaks import collect_leaks, leak_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from curate.api.dataset import Dataset
 
-def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
+
+def show_shared(dataset: Dataset, other: Path, json: bool) -> None:
     """Write which samples of the dataset are in ``other`` too, and what the models' scores are without these."""
-    from curate.audit.against import audit_against
-    from curate.spec.reading import read_spec
-
-    with working_on(folder):
-        found = audit_against(folder, read_spec(folder), other)
-    leaks = [row for row in collect_leaks(folder) if row["where"] == f"are in {found.record['other']}"]
+    found = dataset.audit_against(other)
+    leaks = [row for row in collect_leaks(dataset.folder) if row["where"] == f"are in {found.record['other']}"]
     if json:
         print_json({**found.record, "pairs": found.pairs.to_dict("records"), "leaks": leaks})
         return
@@ -31,7 +28,7 @@ def show_shared(folder: DatasetFolder, other: Path, json: bool) -> None:
         print_entries(pair_entries(found.pairs), title, below="theirs")
     for line in [*shared_sentences(found.record), *map(leak_sentence, leaks)]:
         say(line)
-    say(f"All pairs: {folder.cache / 'against' / (found.record['name'] + '.parquet')}")
+    say(f"All pairs: {dataset.folder.cache / 'against' / (found.record['name'] + '.parquet')}")
 
 
 SHOWN = 20  # pairs

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Json, dataset_first, dataset_maybe, expect_device
+from curate.commands.arguments import Json, NoDeps, dataset_first, dataset_maybe, expect_device
 from curate.commands.show import print_json, print_table, say, shown
-from curate.storage.files import Problem, write_json
-from curate.storage.folder import working_on
+from curate.storage.files import Problem
 
 
 def train(
-    words: Annotated[list[str], typer.Argument(metavar="[DATASET] VERSION", show_default=False)],
+    words: Annotated[list[str] | None, typer.Argument(metavar="[DATASET] [VERSION]", show_default=False)] = None,
     recipe: Annotated[str, typer.Option(help="small or lite0; default: the spec's.")] = "",
     seed: Annotated[int | None, typer.Option(help="Default: the spec's.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Train a model on a version; the same version, recipe and seed are not trained twice."""
-    from curate.spec.reading import read_spec
-    from train.training import train_version
-
-    folder, (version,) = dataset_first(words, "VERSION")
+    """Train a model on a version, by default the one that a build gives now; nothing is trained twice."""
+    dataset, rest = dataset_maybe(words or [], no_deps)
+    if len(rest) > 1:
+        raise Problem(f"Expected [DATASET] [VERSION], found {' '.join(rest)!r}.")
     expect_device(device)
-    with working_on(folder):
-        run = train_version(folder, read_spec(folder), version, recipe or None, seed, device)
+    run = dataset.train(rest[0] if rest else "", recipe, seed, device)
     if json:
         print_json(run)
         return
-    metrics = run["metrics"]["test"]
-    say(f"{run['id']}: {version}, {run['recipe']['name']}, seed {run['seed']}, {run['seconds']:.0f} s, {run['device']}")
+    metrics, made = run["metrics"]["test"], f"{run['id']}: {run['version']}, {run['recipe']['name']}"
+    say(f"{made}, seed {run['seed']}, {run['seconds']:.0f} s, {run['device']}")
     say(f"accuracy on the test split: {interval(metrics['accuracy'])} (n = {metrics['n']})")
 
 
@@ -57,13 +54,10 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a model on a split: accuracy with its interval, and precision and recall of each class."""
-    from curate.spec.reading import read_spec
-    from train.evaluate import evaluate_model
-    from train.leaks import collect_leaks, leak_sentence
+    from train.leaks import leak_sentence
 
-    folder, (model,) = dataset_first(words, "MODEL")
-    metrics = evaluate_model(folder, read_spec(folder), model, version or None, split)
-    metrics["leaks"] = collect_leaks(folder, [model]) if split == "test" else []
+    dataset, (model,) = dataset_first(words, "MODEL")
+    metrics = dataset.evaluate(model, version, split)
     if json:
         print_json(metrics)
         return
@@ -74,16 +68,12 @@ def evaluate(
 
 
 def compare(
-    words: Annotated[list[str], typer.Argument(metavar="[DATASET] M1 M2", show_default=False)],
+    words: Annotated[list[str], typer.Argument(metavar="[DATASET] BEFORE AFTER", show_default=False)],
     json: Json = False,
 ) -> None:
     """Compare two models on the same test truth: which is better, for sure or not, and which images flipped."""
-    from curate.spec.reading import read_spec
-    from train.compare import compare_models
-
-    folder, (first, second) = dataset_first(words, "M1 M2")
-    comparison = compare_models(folder, read_spec(folder), first, second)
-    write_json(folder.reports / "comparison.json", comparison)
+    dataset, (before, after) = dataset_first(words, "BEFORE AFTER")
+    comparison = dataset.compare(before, after)
     if json:
         print_json(comparison)
     else:
@@ -113,29 +103,13 @@ def predict(
     json: Json = False,
 ) -> None:
     """Classify image files or folders of them with a trained model."""
-    from curate.spec.reading import read_spec
-    from train.predict import predict_images
-
-    folder, rest = dataset_maybe(words)
+    dataset, rest = dataset_maybe(words)
     if len(rest) < 2:
         raise Problem("Expected [DATASET] MODEL IMAGES..., as in `curate predict pets m2 photo.jpg`.")
-    table = predict_images(folder, read_spec(folder), rest[0], _image_files(rest[1:]))
-    rows = table.to_dict("records")
+    rows = dataset.predict(rest[0], rest[1:]).to_dict("records")
     if json:
         print_json(rows)
     else:
         print_table(
             [{name: shown(row[name]) for name in ("path", "predicted", "probability", "reason")} for row in rows]
         )
-
-
-def _image_files(names: list[str]) -> list[Path]:
-    from curate.images.sources import walk_files, why_ignored
-
-    files: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if not path.exists():
-            raise Problem(f"Expected an image or a folder at {path}, but nothing is there.")
-        files += [one for one in walk_files(path) if not why_ignored(one, path)] if path.is_dir() else [path]
-    return files

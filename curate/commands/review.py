@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.commands.arguments import Dataset, Json
+from curate.api.dataset import open_dataset
+from curate.commands.arguments import DatasetPath, Json, NoDeps
 from curate.commands.decide import print_decisions
-from curate.commands.show import counted, print_json, say, warn
+from curate.commands.show import counted, print_json, say
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_folder
 
 if TYPE_CHECKING:
-    from curate.review.opening import Opening
-    from curate.spec.model import Spec
+    from curate.api.dataset import Dataset
+    from curate.reporting.review_page import ReviewPage
 
 
 Models = Annotated[
@@ -24,7 +24,7 @@ Models = Annotated[
 
 
 def review(
-    dataset: Dataset = Path("."),
+    dataset: DatasetPath = Path("."),
     issue: Annotated[str, typer.Option(help="Only this issue: label_error, near_duplicate, ...")] = "",
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many, worst first; 0 for all.")] = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="Label the images that have no label.")] = False,
@@ -36,6 +36,7 @@ def review(
     close: Annotated[bool, typer.Option("--close", help="End this dataset's reviews, wherever they run.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write one offline page for somebody without Python.")] = False,
     to: Annotated[Path | None, typer.Option(help="With --html: where; default: reports/review.html.")] = None,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """Answer the suspects in the FiftyOne App; each answer is a decision at once. Ctrl-C ends it.
@@ -47,61 +48,18 @@ def review(
     if to and not html:
         raise Problem("Expected --to together with --html, found it alone: only the page is a file.")
     issue = "unlabelled" if unlabelled else issue
-    folder = open_folder(dataset)
+    opened = open_dataset(dataset, not no_deps)
     if html:
-        write_page(folder, to, issue, limit, reviewer, json)
+        _tell_page(opened.write_review_page(to, issue, limit, reviewer), opened, json)
     elif close:
-        _close(folder, json)
+        print_decisions(opened.close_review(), json, "Closed. No edit was left to take in.")
     else:
-        _review_in_app(
-            folder, issue, limit or 0, compare, json, pull=pull, port=port, browser=browser, reviewer=reviewer or None
-        )
+        made = opened.review(issue, limit, compare, reviewer, port, browser, pull)
+        print_decisions(made, json, "No new decision.")
 
 
-def _close(folder: DatasetFolder, json: bool) -> None:
-    from curate.review.session import close_review
-    from curate.spec.reading import read_spec
-
-    print_decisions(close_review(folder, read_spec(folder)), json, "Closed. No edit was left to take in.")
-
-
-def _review_in_app(
-    folder: DatasetFolder, issue: str, limit: int, compare: tuple[str, str] | None, json: bool, **options: Any
-) -> None:
-    from curate.review.session import review as review_dataset
-    from curate.spec.reading import read_spec
-
-    spec = read_spec(folder)
-    opening = _find_opening(folder, spec, issue, limit, compare)
-    made = review_dataset(folder, spec, opening=opening, **options) if opening else []
-    print_decisions(made, json, "No new decision.")
-
-
-def _find_opening(
-    folder: DatasetFolder, spec: Spec, issue: str, limit: int, compare: tuple[str, str] | None
-) -> Opening | None:
-    """Return what the App opens on; None when two models agree on every test image."""
-    from curate.review.opening import Opening
-
-    if not compare:
-        return Opening(issue, limit)
-    from train.compare import compare_models
-
-    found = compare_models(folder, spec, *compare)
-    warn(f"{compare[0]} and {compare[1]} differ on {counted(len(found['flips']), 'test image')}. {found['verdict']}")
-    return Opening(models=compare, flips=found["flips"]) if found["flips"] else None
-
-
-def write_page(
-    folder: DatasetFolder, to: Path | None, issue: str, limit: int | None, reviewer: str, json: bool
-) -> None:
-    """Write the offline page of a review, and say what to do with it."""
-    from curate.audit.findings import open_findings
-    from curate.reporting.review_cards import LIMIT
-    from curate.reporting.review_page import write_review_page
-    from curate.spec.reading import read_spec
-
-    page = write_review_page(folder, read_spec(folder), to, issue, LIMIT if limit is None else limit, reviewer)
+def _tell_page(page: ReviewPage, dataset: Dataset, json: bool) -> None:
+    """Say what is on the offline page of a review, and what to do with it."""
     if json:
         print_json({"page": str(page.path) if page.path else None, "cards": page.cards, "left": page.left})
     elif not page.path:
@@ -109,12 +67,12 @@ def write_page(
     else:
         more = f"; {page.left:,} more are left for the next one (--limit)" if page.left else ""
         say(f"Page: {page.path} ({page.size / 1e6:.1f} MB, {counted(page.cards, 'question')}{more})")
-        apply = f"curate decide {folder.path} --from answers-NAME.jsonl"
+        apply = f"curate decide {dataset.path} --from answers-NAME.jsonl"
         say(f"Send it to a reviewer. What comes back is applied with: {apply}")
-    if not json and (unseen := int((open_findings(folder)["issue"] == "unreadable").sum())):
+    if not json and (unseen := int(dataset.findings.query("open")["issue"].eq("unreadable").sum())):
         say(
             f"{counted(unseen, 'file')} cannot be read as an image, so no page shows them: "
-            f"curate findings {folder.path} --issue unreadable"
+            f"curate findings {dataset.path} --issue unreadable"
         )
 
 

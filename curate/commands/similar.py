@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from curate.commands.arguments import Json, dataset_first
+from curate.commands.arguments import Json, NoDeps, dataset_first
 from curate.commands.show import print_json, print_table, say
 
 
@@ -16,14 +16,12 @@ def similar(
         typer.Argument(metavar="[DATASET] IMAGE", help="A sample's id or path, or any image file.", show_default=False),
     ],
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """Find an image's copies and neighbours in the dataset, also of a file outside it."""
-    from curate.audit.similar import find_similar
-    from curate.spec.reading import read_spec
-
-    dataset, [image] = dataset_first(words, "IMAGE")
-    found = find_similar(dataset, read_spec(dataset), image, limit)
+    dataset, [image] = dataset_first(words, "IMAGE", no_deps)
+    found = dataset.similar(image, limit)
     rows = found.table.to_dict("records")
     if json:
         print_json({"standing": found.standing, "sentence": found.sentence, "notes": found.notes, "similar": rows})

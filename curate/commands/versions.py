@@ -7,29 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Dataset, Json, dataset_first, dataset_maybe
+from curate.api.dataset import open_dataset
+from curate.commands.arguments import DatasetPath, Json, NoDeps, dataset_first, dataset_maybe
 from curate.commands.show import print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import open_folder, working_on
 
 MOVES = 10  # told one by one
 
 
 def build(
-    dataset: Dataset = Path("."),
+    dataset: DatasetPath = Path("."),
     as_given: Annotated[
         bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")
     ] = False,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Build the version that sources and decisions amount to; nothing new is written if nothing changed."""
-    from curate.spec.reading import read_spec
+    """Build a version of sources and decisions as they are now; nothing new is written if nothing changed."""
     from curate.storage.tables import SPLITS
-    from curate.versions.build import build_version
 
-    folder = open_folder(dataset)
-    with working_on(folder):
-        version = build_version(folder, read_spec(folder), use_decisions=not as_given)
+    version = open_dataset(dataset, not no_deps).build(as_given)
     if json:
         print_json({**version.record, "is_new": version.is_new})
         return
@@ -46,13 +43,9 @@ def build(
         warn(f"... and {len(moved) - MOVES:,} more: `curate split {dataset} --explain`")
 
 
-def check(dataset: Dataset = Path("."), json: Json = False) -> None:
+def check(dataset: DatasetPath = Path("."), no_deps: NoDeps = False, json: Json = False) -> None:
     """Check the current version against the spec's rules; exit code 1 when one does not hold."""
-    from curate.check.rules import check_dataset
-    from curate.spec.reading import read_spec
-
-    folder = open_folder(dataset)
-    rules = check_dataset(folder, read_spec(folder))
+    rules = open_dataset(dataset, not no_deps).check()
     passed = all(rule.ok for rule in rules)
     if json:
         print_json({"ok": passed, "rules": [rule.row() for rule in rules]})
@@ -69,10 +62,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a version for other tools; the sources are copied, never touched."""
-    from curate.versions.export import export_version
-
-    folder, (version,) = dataset_first(words, "VERSION")
-    written = export_version(folder, version, to, format)
+    dataset, (version,) = dataset_first(words, "VERSION")
+    written = dataset.export(version, to, format)
     if json:
         print_json({"version": version, "to": str(written), "format": format})
     else:
@@ -84,6 +75,7 @@ def split(
     explain: Annotated[
         bool, typer.Option("--explain", help="Why the shares are as they are; or why SAMPLE is.")
     ] = False,
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """Show how many of each class are in train, val and test as a build would have it now, and why.
@@ -91,14 +83,10 @@ def split(
     SAMPLE is an id, 6 or more of its digits, or a path. To pin samples or to lock the test set, write `pinned:` or
     `locked:` under `split:` in dataset.yaml.
     """
-    from curate.spec.reading import read_spec
-    from curate.versions.explain_split import explain_sample, explain_split
-
-    folder, rest = dataset_maybe(words or [])
+    dataset, rest = dataset_maybe(words or [], no_deps)
     if len(rest) > 1:
         raise Problem(f"Expected [DATASET] [SAMPLE], found {' '.join(rest)!r}.")
-    spec = read_spec(folder)
-    found = explain_sample(folder, spec, rest[0]) if rest else explain_split(folder, spec)
+    found = dataset.split(*rest)
     if json:
         print_json(found)
     elif rest:

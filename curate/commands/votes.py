@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.commands.arguments import Dataset, Json
+from curate.api.dataset import open_dataset
+from curate.commands.arguments import DatasetPath, Json, NoDeps
 from curate.commands.show import counted, print_json, print_table, say, warn
 from curate.storage.files import Problem
-from curate.storage.folder import DatasetFolder, open_folder, working_on
 
 if TYPE_CHECKING:
+    from curate.api.dataset import Dataset
     from curate.exchange.importing import Imported
 
 
@@ -38,7 +39,7 @@ ImagePrefix = Annotated[
 
 
 def votes(
-    dataset: Dataset = Path("."),
+    dataset: DatasetPath = Path("."),
     source: Source = None,
     to: To = None,
     withdraw: Withdraw = "",
@@ -47,26 +48,31 @@ def votes(
     rename: Rename = None,
     skip_bad: SkipBad = False,
     image_prefix: ImagePrefix = "",
+    no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
     """List who voted; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.
 
     Votes of people are the given labels, by majority; those of models (model:...) are kept but never taken as given.
     """
-    folder = open_folder(dataset)
+    opened = open_dataset(dataset, not no_deps)
     if sum(map(bool, (source, to, withdraw))) > 1:
         raise Problem("Expected one of --from, --to and --withdraw, found several. Do one after the other.")
     _expect_used(bool(source), {"--voter": voter, "--map": rename, "--skip-bad": skip_bad}, "--from")
     _expect_used(bool(to), {"--image-prefix": image_prefix}, "--to")
     _expect_used(bool(source or to), {"--format": format}, "--from or --to")
     if source:
-        _import(folder, source, format, voter, rename or [], skip_bad, json)
+        done = opened.import_votes(source, format, voter, _read_pairs(rename or []), skip_bad)
+        if json:
+            print_json(_summary(done))
+        else:
+            _tell_import(dataset, done)
     elif to:
-        _export(folder, to, format, image_prefix, json)
+        _tell_export(opened.export_votes(to, format, image_prefix), to, format, image_prefix, json)
     elif withdraw:
-        _withdraw(folder, withdraw, json)
+        _tell_withdrawn(len(opened.withdraw_votes(withdraw)), withdraw, dataset, json)
     else:
-        _list(folder, json)
+        _list(opened, json)
 
 
 def _expect_used(is_used: bool, options: dict[str, object], with_option: str) -> None:
@@ -75,18 +81,12 @@ def _expect_used(is_used: bool, options: dict[str, object], with_option: str) ->
             raise Problem(f"Expected {name} together with {with_option}, found it alone.")
 
 
-def _import(
-    folder: DatasetFolder, source: Path, form: str, voter: str, rename: list[str], skip_bad: bool, json: bool
-) -> None:
-    from curate.exchange.importing import import_votes
-    from curate.spec.reading import read_spec
-
-    with working_on(folder):
-        done = import_votes(folder, read_spec(folder), source, form, voter, rename, skip_bad)
-    if json:
-        print_json(_summary(done))
-    else:
-        _tell_import(folder, done)
+def _read_pairs(pairs: list[str]) -> dict[str, str]:
+    """Return ``old=new`` pairs as a mapping; an old name may hold a ``=``."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise Problem(f"Expected --map OLD=NEW, found {pair!r}.")
+    return {old: new for old, _, new in (pair.rpartition("=") for pair in pairs)}
 
 
 def _summary(done: Imported) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _summary(done: Imported) -> dict[str, object]:
     }
 
 
-def _tell_import(folder: DatasetFolder, done: Imported) -> None:
+def _tell_import(dataset: Path, done: Imported) -> None:
     from collections import Counter
 
     from curate.exchange.check import describe_faults
@@ -121,15 +121,12 @@ def _tell_import(folder: DatasetFolder, done: Imported) -> None:
         warn(f"{checked.by_name:,} were matched by the file's name alone: only one sample is called so.")
     if done.votes:
         have = "has" if done.relabelled == 1 else "have"
-        say(f"{counted(done.relabelled, 'sample')} {have} another given label now. Next: curate run {folder.path}")
+        say(f"{counted(done.relabelled, 'sample')} {have} another given label now. Next: curate run {dataset}")
 
 
-def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json: bool) -> None:
-    from curate.exchange.exporting import export_votes
+def _tell_export(written: list[Path], to: Path, form: str, image_prefix: str, json: bool) -> None:
     from curate.exchange.formats import written_format
-    from curate.spec.reading import read_spec
 
-    written = export_votes(folder, read_spec(folder), to, form, image_prefix)
     if json:
         print_json({"written": [str(one) for one in written], "format": written_format(to, form)})
         return
@@ -144,39 +141,25 @@ def _export(folder: DatasetFolder, to: Path, form: str, image_prefix: str, json:
             )
 
 
-def _withdraw(folder: DatasetFolder, voter: str, json: bool) -> None:
-    from curate.log.votes import read_votes, withdraw_votes
-
-    with working_on(folder):
-        taken = withdraw_votes(folder.votes, voter)
-        left = sorted(set(read_votes(folder.votes)["voter"]))
-    if not taken:
-        raise Problem(f"Expected a voter of {folder.votes} ({', '.join(left) or 'there is none'}), found {voter!r}.")
+def _tell_withdrawn(count: int, voter: str, dataset: Path, json: bool) -> None:
     if json:
-        print_json({"withdrawn": len(taken), "voter": voter})
+        print_json({"withdrawn": count, "voter": voter})
     else:
-        say(f"{voter}: {counted(len(taken), 'vote')} taken back. Next: curate run {folder.path}")
+        say(f"{voter}: {counted(count, 'vote')} taken back. Next: curate run {dataset}")
 
 
-def _list(folder: DatasetFolder, json: bool) -> None:
-    from curate.images.samples import read_scan
-    from curate.log.votes import by_people, list_voters, read_votes
-
-    scan = read_scan(folder)
-    voters = list_voters(scan.votes).to_dict("records")
-    logged = read_votes(folder.votes)["sample_id"]
-    lost = int((~logged.isin(scan.samples["sample_id"])).sum())
-    readable = scan.samples[scan.samples["reason"] == ""]
-    has_vote = readable["sample_id"].isin(by_people(scan.votes)["sample_id"])
-    ties, unlabelled = int((has_vote & (readable["given_label"] == "")).sum()), int((~has_vote).sum())
+def _list(dataset: Dataset, json: bool) -> None:
+    found = dataset.voters
+    samples, lost = found.pop("samples"), found["of_unknown_samples"]
     if json:
-        print_json({"voters": voters, "ties": ties, "unlabelled": unlabelled, "of_unknown_samples": lost})
+        print_json(found)
         return
-    voters = [{**row, "last": row["last"][:19].replace("T", " ")} for row in voters]
+    rows = [{**row, "last": row["last"][:19].replace("T", " ")} for row in found["voters"]]
     print_table(
-        voters,
-        f"{counted(len(voters), 'voter')} on {counted(len(readable), 'sample')}: {counted(ties, 'tie')}, "
-        f"{unlabelled:,} unlabelled",
+        rows,
+        f"{counted(len(rows), 'voter')} on {counted(samples, 'sample')}: {counted(found['ties'], 'tie')}, "
+        f"{found['unlabelled']:,} unlabelled",
     )
     if lost:
-        warn(f"{counted(lost, 'vote')} in {folder.votes}: no source holds the sample now; kept for when one does.")
+        log = dataset.folder.votes
+        warn(f"{counted(lost, 'vote')} in {log}: no source holds the sample now; kept for when one does.")

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.commands.arguments import Dataset, Json, Workers, expect_device
+from curate.api.dataset import demo_dataset, init_dataset, open_dataset
+from curate.commands.arguments import DatasetPath, Json, Workers, expect_device
 from curate.commands.show import print_json, print_table, say, warn
-from curate.storage.folder import open_folder, working_on
 
 
 def demo(
@@ -19,13 +19,10 @@ def demo(
     json: Json = False,
 ) -> None:
     """Draw a dataset of cats and dogs with planted, recorded faults, to try everything on."""
-    from curate.demo.folder import write_demo
-    from curate.images.init import Start, init_dataset
+    from curate.demo.folder import read_truth
 
-    truth = write_demo(folder, samples, seed)
-    definitions = {"cat": "The drawn animal is a cat.", "dog": "The drawn animal is a dog."}
-    end = "\n# What was planted in these drawings; the report compares the findings with it.\ntruth: truth.csv\n"
-    init_dataset(folder, folder / "images", Start(definitions=definitions, accept_below=0.25, recipe="lite0", end=end))
+    made = demo_dataset(folder, samples, seed)
+    truth = read_truth(made.path / "truth.csv")
     planted = truth["fault"].value_counts()
     if json:
         print_json({"files": len(truth), "planted": planted.to_dict(), "dataset": str(folder)})
@@ -41,13 +38,10 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented dataset.yaml from what a folder or a CSV holds."""
-    from curate.images.init import Start, init_dataset
     from curate.spec.names import find_spellings, labels_line, quote_name
-    from curate.spec.reading import read_spec
 
-    named = tuple(name.strip() for name in classes.split(",") if name.strip())
-    path = init_dataset(folder, source, Start(classes=named))
-    spec = read_spec(open_folder(folder))
+    made = init_dataset(folder, source, [name.strip() for name in classes.split(",") if name.strip()])
+    path, spec = made.folder.spec, made.spec
     if joined := find_spellings(spec.classes):
         pairs = ", ".join(f"{quote_name(old)} and {quote_name(stays)}" for old, stays in joined.items())
         warn(
@@ -68,23 +62,19 @@ def schema() -> None:
 
 
 def run(
-    dataset: Dataset = Path("."),
+    dataset: DatasetPath = Path("."),
     workers: Workers = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Json = False,
 ) -> None:
     """Everything from scan to report: the main job. Only what is new is done."""
-    from curate.run import run_dataset
-    from curate.spec.reading import read_spec
-
-    folder = open_folder(dataset)
+    opened = open_dataset(dataset)
     expect_device(device)
-    with working_on(folder):
-        summary = run_dataset(folder, read_spec(folder), workers, device, tell=warn if json else say)
+    summary = opened.run(workers, device, tell=warn if json else say)
     if json:
         print_json(summary)
         return
-    _print_score(folder)
+    _print_score(opened.folder)
     seconds = summary["seconds"]
     say(f"{sum(seconds.values()):.1f} s: " + ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))
     say(f"Report: {summary['report']}")
@@ -105,13 +95,9 @@ def _print_score(folder: Any) -> None:
             say(f"{model}: accuracy against the planted truth {accuracy:.3f}")
 
 
-def report(dataset: Dataset = Path("."), json: Json = False) -> None:
+def report(dataset: DatasetPath = Path("."), json: Json = False) -> None:
     """Write the report of what is there now: one HTML file that needs no network, and the same as JSON."""
-    from curate.reporting.report import write_report
-    from curate.spec.reading import read_spec
-
-    folder = open_folder(dataset)
-    path = write_report(folder, read_spec(folder))
+    path = open_dataset(dataset).report()
     if json:
         print_json({"report": str(path), "json": str(path.with_suffix(".json"))})
     else:

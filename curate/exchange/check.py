@@ -188,16 +188,14 @@ def describe_faults(faults: list[Fault]) -> str:
     return "\n".join(lines)
 
 
-def expect_rename(pairs: Iterable[str], classes: tuple[str, ...]) -> dict[str, str]:
-    """Return ``old=new`` pairs as a mapping; a Problem when one is no pair or its right side no class.
+def expect_rename(rename: Mapping[str, str], classes: tuple[str, ...]) -> dict[str, str]:
+    """Return names that a file has for classes -> their names here, trimmed; a Problem when one is no class.
 
-    >>> expect_rename(["Cats=cat"], ("cat", "dog"))
+    >>> expect_rename({"Cats ": "cat"}, ("cat", "dog"))
     {'Cats': 'cat'}
     """
-    rename = {}
-    for pair in pairs:
-        old, equals, new = map(trim_name, pair.rpartition("="))
-        if not equals or not old or new not in classes:
-            raise Problem(f"Expected --map OLD=NEW with a class ({', '.join(classes)}) on the right, found {pair!r}.")
-        rename[old] = new
-    return rename
+    trimmed = {trim_name(old): trim_name(new) for old, new in rename.items()}
+    for old, new in trimmed.items():
+        if not old or new not in classes:
+            raise Problem(f"Expected OLD=NEW with a class ({', '.join(classes)}) on the right, found '{old}={new}'.")
+    return trimmed

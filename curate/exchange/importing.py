@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ class Imported:
 
 
 def import_votes(
-    dataset: DatasetFolder, spec: Spec, path: Path, form: str = "", voter: str = "", rename: Iterable[str] = (),
-    skip_bad: bool = False,
+    dataset: DatasetFolder, spec: Spec, path: Path, form: str = "", voter: str = "",
+    rename: Mapping[str, str] | None = None, skip_bad: bool = False,
 ) -> Imported:  # fmt: skip
     """Add the labels in ``path`` to votes.jsonl and return what was added; importing twice adds nothing.
 
@@ -49,7 +49,7 @@ def import_votes(
     voter
         Who gave all labels of people in the file, instead of those it names; the format is added to a bare name.
     rename
-        Pairs ``old=new``: what the file calls a class, and its name here.
+        What the file calls a class -> its name here.
     skip_bad
         Import what can be read although other rows cannot.
 
@@ -62,7 +62,7 @@ def import_votes(
     if form and form not in READERS:
         raise Problem(f"Expected a format ({', '.join(READERS)}), found {form!r}.")
     classes = tuple(spec.class_names)
-    renamed = expect_rename(rename, classes)
+    renamed = expect_rename(rename or {}, classes)
     text = read_text(path)
     form = form or detect_format(text, path)
     before = read_scan(dataset)

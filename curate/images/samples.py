@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from curate.log.consensus import overlay_consensus
-from curate.log.votes import by_people, read_votes
+from curate.log.votes import by_people, list_voters, read_votes
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import LOCATIONS, SAMPLES, VOTES, read_table, shaped
@@ -29,6 +30,15 @@ class Scan:
         status = self.locations["status"].value_counts()
         names = {"samples": "sample", "locations": "location", "unreadable": "unreadable", "ignored": "ignored"}
         return {name: int(status.get(value, 0)) for name, value in names.items()}
+
+
+def is_scanned(dataset: DatasetFolder) -> bool:
+    """Return whether the tables of a scan are there, whole and of this version of specurate."""
+    try:
+        read_sources(dataset)
+    except Problem:
+        return False
+    return True
 
 
 def read_scan(dataset: DatasetFolder) -> Scan:
@@ -70,6 +80,25 @@ def join_votes(scan: Scan, said: pd.DataFrame) -> Scan:
     given = given_labels(votes).to_dict()  # a dict: mapping text by a table is slow
     labels = [given.get(one, "") for one in scan.samples["sample_id"]]
     return replace(scan, votes=votes, samples=shaped(scan.samples.assign(given_label=labels), SAMPLES))
+
+
+def count_votes(dataset: DatasetFolder) -> dict[str, Any]:
+    """Return who voted (``voters``, rows of ``list_voters``) and the counts of readable samples by their votes.
+
+    ``samples`` can be read, of them ``ties`` have votes that tie, ``unlabelled`` have none of a person;
+    ``of_unknown_samples`` counts votes in votes.jsonl whose sample no source holds now.
+    """
+    scan = read_scan(dataset)
+    logged = read_votes(dataset.votes)["sample_id"]
+    readable = scan.samples[scan.samples["reason"] == ""]
+    has_vote = readable["sample_id"].isin(by_people(scan.votes)["sample_id"])
+    return {
+        "voters": list_voters(scan.votes).to_dict("records"),
+        "samples": len(readable),
+        "ties": int((has_vote & (readable["given_label"] == "")).sum()),
+        "unlabelled": int((~has_vote).sum()),
+        "of_unknown_samples": int((~logged.isin(scan.samples["sample_id"])).sum()),
+    }
 
 
 def given_labels(votes: pd.DataFrame) -> pd.Series:

@@ -18,10 +18,11 @@ from curate.storage.folder import DatasetFolder
 
 @dataclass(frozen=True)
 class Accepted:
-    """The decisions made, and how many proposals as sure were left because their samples are in the test split."""
+    """The decisions made, how many proposals as sure were left as their samples are in the test split, and notes."""
 
     decisions: list[Decision]
     left_in_test: int
+    notes: tuple[str, ...] = ()
 
 
 def accept_proposals(

@@ -38,6 +38,12 @@ def read_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame:
     return shaped(table, CONSENSUS) if is_theirs else empty(CONSENSUS)
 
 
+def has_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> bool:
+    """Return whether the last audit has settled these ``votes``, or there is nothing to settle."""
+    voters = by_people(votes).groupby("sample_id")["voter"].nunique()
+    return not (voters > 1).any() or len(read_consensus(dataset, votes)) > 0
+
+
 def overlay_consensus(dataset: DatasetFolder, samples: pd.DataFrame, votes: pd.DataFrame) -> pd.DataFrame:
     """Return ``samples`` with the consensus as ``given_label`` where there is one; it may be '', as a tie is."""
     return lay_over(samples, read_consensus(dataset, votes))

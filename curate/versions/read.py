@@ -103,6 +103,11 @@ def read_version(dataset: DatasetFolder, version: str) -> dict[str, Any]:
     return record
 
 
+def load_version(dataset: DatasetFolder, version: str) -> Version:
+    """Return a version that was built before."""
+    return Version(read_version(dataset, version), read_manifest(dataset, version), is_new=False)
+
+
 def read_manifest(dataset: DatasetFolder, version: str) -> pd.DataFrame:
     """Return the manifest of a version, with the columns of ``tables.MANIFEST``, sorted by sample_id."""
     _expect_version(dataset, version)

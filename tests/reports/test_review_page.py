@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from curate.audit.audit import audit_dataset
-from curate.commands.review import write_page
 from curate.decide.by_hand import decide_sample
 from curate.images.init import Start, init_dataset
 from curate.images.samples import read_scan
@@ -68,14 +67,13 @@ def test_issues_come_in_the_reports_order_and_the_worst_of_each_first(asked):
         collect_cards(dataset, spec, "darkness")
 
 
-def test_files_that_no_page_can_show_are_told(asked, capsys):
+def test_files_that_no_page_can_show_are_told(asked):
     dataset, _, ids = asked
     samples = read_scan(dataset).samples
     samples.loc[samples["sample_id"] == ids[0], "reason"] = "no image"
     write_table(dataset.cache / "samples.parquet", samples)
     write_findings(dataset, {"sample_id": ids[0], "issue": "unreadable"})
-    write_page(dataset, None, "", None, "", False)
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join(curate("review", dataset.path, "--html").stdout.split())
     assert "no page was written" in said and "1 file cannot be read as an image" in said
 
 

@@ -85,7 +85,7 @@ def test_jsonl(pets):
         {"sample_id": ids["disc/000.jpg"], "path": "of an old name.jpg", "label": "square", "voter": "app:ann"},
         {"path": "disc/001.jpg", "label": "Square", "share": 0.25, "time": None},
     ]
-    done = bring("".join(json.dumps(row) + "\n\n" for row in rows), "bob.jsonl", rename=["Square=square"])
+    done = bring("".join(json.dumps(row) + "\n\n" for row in rows), "bob.jsonl", rename={"Square": "square"})
     assert done.format == "jsonl"
     assert said(dataset) == {
         (ids["disc/000.jpg"], "app:ann"): ("square", 1.0),
@@ -289,8 +289,7 @@ def test_bad_rows_are_told_with_their_lines_and_nothing_is_imported(pets):
         (b"{}", {"form": "labelstudio"}, "expected a JSON list"),
         (b"{}", {"form": "fiftyone"}, "expected `samples` or `labels`"),
         (b"{}", {"form": "xml"}, "csv, jsonl, labelstudio, coco, fiftyone"),
-        (b"path,label\n", {"rename": ["a=b"]}, "--map OLD=NEW with a class .disc, square."),
-        (b"path,label\n", {"rename": ["disc"]}, "--map"),
+        (b"path,label\n", {"rename": {"a": "b"}}, "OLD=NEW with a class .disc, square."),
         (b"path,label\n", {"voter": "a\nb"}, "voter's name"),
         (b'["x", {"data": 3}, null]', {}, "3 malformed"),
         (b'{"labels": {"disc/000": {"label": {"x": 1}}, "b": [[1]]}}', {}, None),
