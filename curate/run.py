@@ -74,12 +74,12 @@ class Clock:
 def _curate(
     dataset: DatasetFolder, spec: Spec, workers: int | None, clock: Clock, tell: Callable[[str], None]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    from curate.images.samples import accounting
     from curate.images.scan import scan_dataset
 
     with clock("scan"):
-        counts = scan_dataset(dataset, spec, workers).counts()
-    tell(accounting(counts))
+        scan = scan_dataset(dataset, spec, workers)
+    counts = scan.counts()
+    tell(scan.accounting())
     with clock("audit"):
         from curate.audit.audit import audit_dataset, read_notes
         from train.cross_fit import deep_evidence

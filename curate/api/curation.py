@@ -62,13 +62,13 @@ class Curation(Stages):
 
         return read_decisions(self.folder.decisions)
 
-    def audit_against(self, other: Path | str) -> Against:
-        """Return which images are in this dataset and in ``other``, a dataset folder or any folder of images."""
+    def audit_against(self, against: Path | str) -> Against:
+        """Return which images are in this dataset and in ``against``, a dataset folder or any folder of images."""
         from curate.audit.against import audit_against
 
         with self._working():
             self._need_scan(fresh=True)
-            return audit_against(self.folder, self.spec, Path(other))
+            return audit_against(self.folder, self.spec, Path(against))
 
     def similar(self, image: Path | str, limit: int = 10) -> Similar:
         """Return the ``limit`` samples most like ``image``, copies first: a sample's id or path, or any image file."""

@@ -37,7 +37,7 @@ class Labelling(Stages):
 
         `of_unknown_samples` counts the votes in votes.jsonl whose sample no source holds now.
         """
-        from curate.images.samples import count_votes
+        from curate.label.annotators import count_votes
 
         self._need_scan()
         return count_votes(self.folder)

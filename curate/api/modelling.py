@@ -71,16 +71,17 @@ class Modelling(Stages):
         Parameters
         ----------
         version
-            Default: what sources and decisions give now; it is built first.
+            Default: what sources and decisions give now; it is built first. Without `deps`, the newest version.
         recipe, seed
             Default: the spec's.
         device
             auto, cpu, cuda or mps.
         """
+        from curate.versions.read import current_version
         from train.training import train_version
 
         with self._working():
-            chosen = version or self.build().id
+            chosen = version or (self.build().id if self.deps else current_version(self.folder) or "v1")
             return train_version(self.folder, self.spec, chosen, recipe or None, seed, device)
 
     def evaluate(self, model: str, version: str = "", split: str = "test") -> dict[str, Any]:

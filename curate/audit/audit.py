@@ -92,15 +92,15 @@ def audit_dataset(dataset: DatasetFolder, spec: Spec, cross_fit: CrossFit | None
     cross_fit = cross_fit if spec.audit.label_errors == "deep" else None
     scan = read_voted(dataset)
     stated = stated_labels(read_decisions(dataset.decisions))
-    state, stored = audit_digest(dataset, scan, spec, stated, cross_fit is not None), dataset.cache / "audit.json"
+    state, stored = _digest_of(dataset, scan, spec, stated, cross_fit is not None), dataset.cache / "audit.json"
     if read_cached(stored, read_json) == {"digest": state} and _is_whole(dataset):
         return read_findings(dataset)
     evidence = settle_labels(replace(gather_evidence(dataset, spec, scan), stated=stated, cross_fit=cross_fit))
-    findings = find_all(evidence)
+    findings = _find_all(evidence)
     patterns = find_patterns(evidence, scan.metadata)
     stored.unlink(missing_ok=True)  # while the tables are being replaced they belong to no known state
     write_table(dataset.cache / "groups.parquet", evidence.groups)
-    write_table(dataset.cache / "pred_probs.parquet", tabulate_pred_probs(evidence))
+    write_table(dataset.cache / "pred_probs.parquet", _tabulate_pred_probs(evidence))
     write_table(dataset.cache / "findings.parquet", findings)
     write_patterns(dataset, *patterns)
     write_consensus(dataset, evidence.consensus, scan.votes)
@@ -170,7 +170,7 @@ def gather_evidence(dataset: DatasetFolder, spec: Spec, scan: Scan) -> Evidence:
     )
 
 
-def find_all(evidence: Evidence) -> pd.DataFrame:
+def _find_all(evidence: Evidence) -> pd.DataFrame:
     """Return the rows of all detectors that the spec does not skip, sorted by issue, score and sample_id."""
     wanted = [issue for issue in DETECTORS if issue not in evidence.spec.audit.skip]
     tables = [DETECTORS[issue](evidence) for issue in track(wanted, len(wanted), "audit", unit="checks")]
@@ -181,7 +181,7 @@ def find_all(evidence: Evidence) -> pd.DataFrame:
     return shaped(rows.sort_values(["issue", "score", "sample_id"]), FINDINGS)
 
 
-def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
+def _tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
     """Return ``sample_id`` and one column a class, for the samples that have probabilities."""
     probs = evidence.pred_probs
     if probs is None:
@@ -191,7 +191,7 @@ def tabulate_pred_probs(evidence: Evidence) -> pd.DataFrame:
     return table[~np.isnan(probs).any(axis=1)].reset_index(drop=True)
 
 
-def audit_digest(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str], is_deep: bool = False) -> str:
+def _digest_of(dataset: DatasetFolder, scan: Scan, spec: Spec, stated: dict[str, str], is_deep: bool = False) -> str:
     """Return the SHA-256 of all that the findings depend on."""
     digest = hashlib.sha256()
     modules = (label_conflict, label_error, leakage, near_duplicate, off_topic, outlier, quality, unlabelled)

@@ -28,14 +28,11 @@ def scan(
     json: Json = False,
 ) -> None:
     """Read the sources: hash, decode and measure every new image, and account for every file."""
-    from curate.images.samples import accounting
-
     result = open_dataset(dataset).scan(workers, engine)
-    counts = result.counts()
     if json:
-        print_json({**counts, "files": len(result.locations)})
+        print_json({**result.counts(), "files": len(result.locations)})
         return
-    say(accounting(counts))
+    say(result.accounting())
     left_out = result.locations[result.locations["status"].isin(["unreadable", "ignored"])]
     if len(left_out):
         print_table(left_out[["status", "path", "reason"]].head(20).to_dict("records"), "Left out (the first 20)")

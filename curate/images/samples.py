@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
 from curate.log.consensus import overlay_consensus
-from curate.log.votes import by_people, list_voters, read_votes
+from curate.log.votes import by_people, read_votes
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import LOCATIONS, SAMPLES, VOTES, read_table, shaped
@@ -30,6 +29,13 @@ class Scan:
         status = self.locations["status"].value_counts()
         names = {"samples": "sample", "locations": "location", "unreadable": "unreadable", "ignored": "ignored"}
         return {name: int(status.get(value, 0)) for name, value in names.items()}
+
+    def accounting(self) -> str:
+        """Return the sentence that accounts for every file found, as ``3 samples + … + 1 ignored = 5 files found``."""
+        counts = self.counts()
+        names = {"samples": "samples", "locations": "further copies", "unreadable": "unreadable", "ignored": "ignored"}
+        parts = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
+        return f"{parts} = {sum(counts.values()):,} files found"
 
 
 def is_scanned(dataset: DatasetFolder) -> bool:
@@ -82,25 +88,6 @@ def join_votes(scan: Scan, said: pd.DataFrame) -> Scan:
     return replace(scan, votes=votes, samples=shaped(scan.samples.assign(given_label=labels), SAMPLES))
 
 
-def count_votes(dataset: DatasetFolder) -> dict[str, Any]:
-    """Return who voted (``voters``, rows of ``list_voters``) and the counts of readable samples by their votes.
-
-    ``samples`` can be read, of them ``ties`` have votes that tie, ``unlabelled`` have none of a person;
-    ``of_unknown_samples`` counts votes in votes.jsonl whose sample no source holds now.
-    """
-    scan = read_scan(dataset)
-    logged = read_votes(dataset.votes)["sample_id"]
-    readable = scan.samples[scan.samples["reason"] == ""]
-    has_vote = readable["sample_id"].isin(by_people(scan.votes)["sample_id"])
-    return {
-        "voters": list_voters(scan.votes).to_dict("records"),
-        "samples": len(readable),
-        "ties": int((has_vote & (readable["given_label"] == "")).sum()),
-        "unlabelled": int((~has_vote).sum()),
-        "of_unknown_samples": int((~logged.isin(scan.samples["sample_id"])).sum()),
-    }
-
-
 def given_labels(votes: pd.DataFrame) -> pd.Series:
     """Return the label most people gave each sample, indexed by sample_id; '' where the votes tie.
 
@@ -128,14 +115,3 @@ def find_sample(scan: Scan, name: str) -> str:
         found = f"none has it{meant}" if not matches else f"{len(matches)} have it"
         raise Problem(f"Expected a sample id (or 6 or more of its digits) or a path, found {name!r}: {found}.")
     return str(matches.pop())
-
-
-def accounting(counts: dict[str, int]) -> str:
-    """Return the sentence that accounts for every file found.
-
-    >>> accounting({"samples": 3, "locations": 1, "unreadable": 0, "ignored": 1})
-    '3 samples + 1 further copies + 0 unreadable + 1 ignored = 5 files found'
-    """
-    names = {"samples": "samples", "locations": "further copies", "unreadable": "unreadable", "ignored": "ignored"}
-    parts = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
-    return f"{parts} = {sum(counts[key] for key in names):,} files found"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from curate.images.samples import read_voted
+from curate.images.samples import read_scan, read_voted
+from curate.log.votes import by_people, list_voters, read_votes
 from curate.spec.model import Spec
 from curate.storage.files import Problem, read_cached
 from curate.storage.folder import DatasetFolder
@@ -78,3 +79,22 @@ def advise(annotators: pd.DataFrame) -> str:
         f"{found}. Show them the definitions in dataset.yaml, have what only they labelled labelled once more, "
         "and look at `curate findings --issue label_conflict`."
     )
+
+
+def count_votes(dataset: DatasetFolder) -> dict[str, Any]:
+    """Return who voted (``voters``, rows of ``list_voters``) and the counts of readable samples by their votes.
+
+    ``samples`` can be read, of them ``ties`` have votes that tie, ``unlabelled`` have none of a person;
+    ``of_unknown_samples`` counts votes in votes.jsonl whose sample no source holds now.
+    """
+    scan = read_scan(dataset)
+    logged = read_votes(dataset.votes)["sample_id"]
+    readable = scan.samples[scan.samples["reason"] == ""]
+    has_vote = readable["sample_id"].isin(by_people(scan.votes)["sample_id"])
+    return {
+        "voters": list_voters(scan.votes).to_dict("records"),
+        "samples": len(readable),
+        "ties": int((has_vote & (readable["given_label"] == "")).sum()),
+        "unlabelled": int((~has_vote).sum()),
+        "of_unknown_samples": int((~logged.isin(scan.samples["sample_id"])).sum()),
+    }

@@ -13,7 +13,6 @@ from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
 
-import curate
 from curate.images.samples import Scan, read_scan
 from curate.log.decision import Decision
 from curate.log.decisions import read_decisions
@@ -74,7 +73,7 @@ def _dataset(dataset: DatasetFolder, spec: Spec) -> dict[str, Any]:
         "folder": shlex.quote(str(dataset.path)),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "classes": dict(spec.classes),
-        "specurate": curate.__version__,
+        "specurate": metadata.version("specurate"),
         "drawn": spec.truth is not None,
     }
 
@@ -189,7 +188,7 @@ def _in_order(values: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]
 
 
 def _installed() -> dict[str, str]:
-    found = {"specurate": curate.__version__, "python": platform.python_version()}
+    found = {"specurate": metadata.version("specurate"), "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -156,7 +156,7 @@ def test_odd_pictures_and_no_labels(tmp_path):
     init_dataset(tmp_path / "set", folder, Start(classes=("cat", "dog")))
     dataset = open_folder(tmp_path / "set")
     spec = read_spec(dataset).model_copy(update={"audit": Audit(embedding="vectors.npy")})
-    assert "curate scan" in curate("review", dataset.path, "--html", code=2).stderr
+    assert "curate scan" in curate("review", dataset.path, "--html", "--no-deps", code=2).stderr
     ids = scan_dataset(dataset, spec).samples.query("reason == ''")["sample_id"]
     np.save(dataset.path / "vectors.npy", np.eye(3, 4, dtype=np.float32))
     (dataset.path / "vectors.txt").write_text("\n".join(ids), encoding="utf-8")

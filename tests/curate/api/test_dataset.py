@@ -18,7 +18,7 @@ from curate.storage.folder import working_on
 from tests.conftest import DemoRun, copy_of, write_shapes
 
 # The methods that a command calls, where these are not the one of its name.
-CALLED = {
+CALLED: dict[str, list[Any]] = {
     "demo": [curate.demo_dataset],
     "init": [curate.init_dataset],
     "audit": [Dataset.audit, Dataset.audit_against],
@@ -35,7 +35,7 @@ COMMANDS = {one.callback.__name__: one.callback for one in app.registered_comman
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - NO_DATASET))
 def test_a_command_and_its_methods_are_twins(name: str) -> None:
-    called: list[Any] = CALLED.get(name, [getattr(Dataset, name)])
+    called: list[Any] = CALLED.get(name) or [getattr(Dataset, name)]
     taken: dict[str, Any] = {}
     for one in called:
         taken |= {} if isinstance(one, property) else dict(parameters(one))
@@ -44,7 +44,8 @@ def test_a_command_and_its_methods_are_twins(name: str) -> None:
     if not isinstance(called[0], property):
         assert set(asked) - set(taken) <= ON_THE_SCREEN, "an option without a parameter"
     both = {one for one in taken if one in asked and inspect.Parameter.empty not in (taken[one], asked[one])}
-    assert {one: taken[one] for one in both} == {one: plain(asked[one]) for one in both}
+    # Nothing is spelled '' in a shell and () or None in Python.
+    assert {one: taken[one] or None for one in both} == {one: plain(asked[one]) or None for one in both}
 
 
 def parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
@@ -59,7 +60,7 @@ def options(command: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     for name, one in inspect.signature(command, eval_str=True).parameters.items():
         if name == "words":
             usage = next(
-                part.metavar for part in get_args(one.annotation) if isinstance(part, typer.models.ArgumentInfo)
+                part.metavar or "" for part in get_args(one.annotation) if isinstance(part, typer.models.ArgumentInfo)
             )
             for word in re.findall(r"[A-Z]+", usage.replace("[DATASET]", "")):
                 yield word.lower(), "" if "[" in usage.replace("[DATASET]", "") else inspect.Parameter.empty

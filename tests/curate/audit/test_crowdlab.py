@@ -366,7 +366,7 @@ def test_annotators_with_nothing_to_compare_say_so(grouped) -> None:  # type: ig
     dataset, _, _ = grouped
     assert "No sample was labelled by two people" in curate("annotators", dataset.path).stdout
     (dataset.cache / "samples.parquet").unlink()
-    assert "curate scan" in curate("annotators", dataset.path, code=2).stderr
+    assert "curate scan" in curate("annotators", dataset.path, "--no-deps", code=2).stderr
 
 
 def test_too_many_voters_are_left_to_the_majority(monkeypatch: pytest.MonkeyPatch) -> None:
