@@ -98,9 +98,11 @@ def test_a_damaged_file_is_made_again(built, tmp_path, typed, damage):
 def test_a_view_of_a_damaged_table_names_what_makes_it(built, tmp_path, typed, damage, table, command, next_command):
     shutil.copytree(built.path, tmp_path / "pets")
     file = tmp_path / "pets" / ".curate" / f"{table}.parquet"
-    file.write_bytes(damage(file.read_bytes()))
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     _, said = typed(command, tmp_path / "pets", "--no-deps", code=2)
     assert said.startswith(f"Removed {file}, a damaged file") and next_command in said.splitlines()[1]
+    file.write_bytes(damage(whole))
     typed(command, tmp_path / "pets")
     assert file.is_file()  # a stage makes what it needs
 

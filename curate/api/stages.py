@@ -156,7 +156,7 @@ class Stages:
         from curate.audit.audit import has_seen_all, is_audited
 
         self._need_scan(fresh)
-        needed = tables or ("findings", "groups", "consensus")
+        needed = tables or ("findings", "groups")
         if self.deps and not (is_audited(self.folder, needed) and (not fresh or has_seen_all(self.folder))):
             self.audit()
 

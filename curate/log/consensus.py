@@ -10,8 +10,9 @@ import hashlib
 import pandas as pd
 
 from curate.log.votes import by_people
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
-from curate.storage.tables import empty, read_table, shaped, write_table
+from curate.storage.tables import empty, read_parquet, read_table, shaped, write_table
 
 # One row a sample with two voters or more; `quality` (0..1) is how sure it is that `label` is right, `agreement` the
 # share of the voters who said so. `label` is '' where even the pictures cannot break a tie.
@@ -39,7 +40,13 @@ def read_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def has_consensus(dataset: DatasetFolder, votes: pd.DataFrame) -> bool:
-    """Return whether the last audit has settled these ``votes``, or there is nothing to settle."""
+    """Return whether the last audit has settled these ``votes``, or there is nothing to settle.
+
+    A damaged table of consensus is removed: what it said of labels has to be found out again.
+    """
+    path = dataset.cache / "consensus.parquet"
+    if path.is_file() and read_cached(path, read_parquet) is None:
+        return False
     voters = by_people(votes).groupby("sample_id")["voter"].nunique()
     return not (voters > 1).any() or len(read_consensus(dataset, votes)) > 0
 
