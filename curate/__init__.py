@@ -1,4 +1,4 @@
-"""Images to samples, samples to findings, findings to decisions, decisions to a version: the dataset as source code.
+"""The dataset as source code: images become samples, samples findings, findings decisions, decisions a version.
 
 pets = curate.open_dataset("pets")
 pets.audit()

@@ -1,4 +1,4 @@
-"""Is this machine ready? A list of checks, each with what was found and, where it failed, what to do.
+"""Checks whether this machine is ready: what was found and, where a check failed, what to do.
 
 The checks are real: the packages are compared with what specurate asks for, FiftyOne is imported, mongod is started.
 """

@@ -1,4 +1,4 @@
-"""The main job: from sources to a report, doing only what is new since the last time."""
+"""Runs the main job, from sources to a report, and repeats only what changed since the last run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stories of a dataset rendered for people: reads plain values, computes nothing, needs neither torch nor cleanlab."""
+"""Renders reports and pages from plain values: computes nothing, needs neither torch nor cleanlab."""

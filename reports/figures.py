@@ -1,4 +1,4 @@
-"""Values to the words, numbers and positions that a page shows."""
+"""Formats values as the words, numbers and positions that a page shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One story and its pictures to one HTML file that needs nothing else: no network, no script, no other file.
+"""Renders one story and its pictures as one HTML file without network, script or other files.
 
 A **story** is a plain JSON-able dict; ``report.json`` holds the same one. A part that is not there yet is None, and its
 section then says which command fills it.

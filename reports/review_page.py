@@ -1,4 +1,4 @@
-"""Cards of open findings to one HTML page that needs no network and keeps a reviewer's answers.
+"""Renders cards of open findings as one HTML page that needs no network and keeps a reviewer's answers.
 
 The page is a plain dict; ``curate.reporting.review_page`` gathers it:
 

@@ -1,1 +1,1 @@
-"""Version -> model -> predictions -> comparison: trains on a version, measures what it learned, compares two models."""
+"""Trains models on a version, measures what they learned, and compares two of them."""

@@ -1,4 +1,4 @@
-"""What a person sees of a training while it runs."""
+"""Shows the progress of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two models on the same samples with the same truth: a paired comparison, the images that flipped, and a verdict."""
+"""Compares two models on the same samples and labels: paired test, changed predictions, and a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Soft labels to out-of-sample probabilities by k-fold fine-tuning: the deep evidence of the audit.
+"""Computes out-of-sample probabilities by k-fold fine-tuning: the evidence of ``audit --deep``.
 
 The first blocks of EfficientNet-Lite0 stay as they are, so what they make of a picture is computed once a content; only
 the rest is trained. Which fold a sample is in depends on nothing but its near-duplicate group, so a network of an

@@ -1,4 +1,4 @@
-"""A model on a truth: the samples of a split of some version that the model has not seen while it was trained."""
+"""Evaluates a model on those samples of a version's split that it has not seen in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's test predictions and leaked test samples to its accuracy with and without them."""
+"""Computes a model's test accuracy with and without leaked test samples."""
 
 from __future__ import annotations
 

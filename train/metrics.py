@@ -1,4 +1,4 @@
-"""Truth and probabilities to metrics with their intervals: of one model, or class by class."""
+"""Computes metrics with their intervals from truth and probabilities, overall and by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of a dataset on disk: ``models/mN/`` with weights, run record and predictions, whole or not there."""
+"""Reads and writes the models of a dataset: ``models/mN/`` with weights, run record and predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's probabilities: of samples (from the pixel cache), or of any image files (through the one decoder)."""
+"""Predicts class probabilities: of samples (from the pixel cache), or of any image files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run record and the predictions of a finished training, as ``models/mN/`` keeps them."""
+"""The run record and the predictions of a finished training, as ``models/mN/`` holds them."""
 
 from __future__ import annotations
 

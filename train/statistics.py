@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap intervals, the exact McNemar test, and how many samples a difference would need.
+"""Computes bootstrap intervals, the exact McNemar test, and the samples needed to detect a difference.
 
 Every bootstrap here resamples *samples*. A resample of N samples that fall into C kinds (say both right, fixed, broken,
 both wrong) is a draw from the multinomial distribution of the kinds' shares, so 2,000 resamples cost 2,000 x C numbers.

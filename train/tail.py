@@ -1,4 +1,4 @@
-"""The last blocks of EfficientNet-Lite0 as a network of their own, and what the blocks before make of each picture."""
+"""The last blocks of EfficientNet-Lite0 as a network of their own, and the features that earlier blocks compute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version, a recipe and a seed to a model: ``train_version`` is all that the command line calls.
+"""Trains a version with a recipe and a seed: ``train_version`` is all that the command line calls.
 
 An identical training is not repeated, and one that was interrupted goes on from its last whole epoch.
 """

@@ -1,1 +1,1 @@
-"""The library's face: a dataset folder as one object. Each command of `curate` calls one of its methods and prints."""
+"""The library's interface: one object for a dataset folder. Each command of `curate` calls one of its methods."""

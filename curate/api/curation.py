@@ -1,4 +1,4 @@
-"""Findings and decisions of a dataset: what was found, what was answered, and by whom."""
+"""Findings and decisions of a dataset."""
 
 from __future__ import annotations
 

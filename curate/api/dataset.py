@@ -1,4 +1,4 @@
-"""A dataset folder as one object, and how one is made."""
+"""Opens or creates a dataset folder and returns it as one object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of a dataset: who gave them, what is proposed where there are none, and what to label next."""
+"""Labels of a dataset: annotators, votes, proposals for unlabelled samples, and what to label next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions and models of a dataset: its rules, its splits, what is trained on it, and which model is better."""
+"""Versions and models of a dataset: rules, splits, training, evaluation and comparison."""
 
 from __future__ import annotations
 

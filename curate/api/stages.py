@@ -1,4 +1,4 @@
-"""The stages that others stand on, scan, audit and build: each first does what it needs, as make would."""
+"""The stages scan, audit and build. Each first runs the stages that it depends on, as make does."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Samples to findings: what the detectors see, what they find, and how often they were right."""
+"""Finds faults in samples, and learns from people's decisions how often each detector is right."""

@@ -1,7 +1,7 @@
-"""A dataset and another one to the pictures that they share: the same file, the same pixels, or near copies.
+"""Finds the images that a dataset shares with another one: same file, same pixels, or near copies.
 
-The other one is a dataset folder or any folder of images. It is only read: what is made of it lies in the cache of ours
-under ``.curate/against/``, so a second look costs a directory walk.
+The other one is a dataset folder or any folder of images. It is only read: what is computed from it is cached in our
+own ``.curate/against/``, so a second comparison costs a directory walk.
 """
 
 from __future__ import annotations

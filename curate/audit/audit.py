@@ -1,4 +1,4 @@
-"""Samples to findings: every detector over the same evidence, one table out.
+"""Runs every detector on the same evidence and writes one table of findings.
 
 To add a check: write a function from ``Evidence`` to rows of ``tables.FINDINGS`` and name it in ``DETECTORS``.
 """

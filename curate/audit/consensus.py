@@ -1,4 +1,4 @@
-"""Votes of several people to the given labels that the audit judges."""
+"""Computes from the votes of several annotators the given labels that the audit judges."""
 
 from __future__ import annotations
 

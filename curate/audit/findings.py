@@ -1,4 +1,4 @@
-"""What the audit and the log left behind, and which of it still waits for a decision."""
+"""Reads the findings of the audit and the log, and tells which still wait for a decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings and versions to the test samples that somebody has seen: whose copies were given to train, or lie elsewhere.
+"""Finds leaked test samples: those with a copy in training data or in another dataset.
 
 Each source of leaks is told apart: the splits as given, a version whose copies only a later audit found, and each other
 set that was compared (``curate audit --against``).

@@ -1,7 +1,7 @@
-"""How often each detector was right, learnt from people's decisions; and what that says of the findings still open.
+"""Learns from people's decisions how often each detector is right, and estimates its open findings.
 
 Each decision that answers a finding judges its detector: relabel, drop or merge says it was right, keep that it was
-not. Only what a person looked at one by one is evidence; policies and bulk acceptances repeat the machine's own word.
+not. Only decisions that a person made one by one are evidence; policies and bulk acceptances repeat the detector's verdict.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of the dataset as a whole: shortcuts, weak slices, imbalance and coverage, one table with its evidence.
+"""Finds faults of the dataset as a whole: shortcuts, weak slices, imbalance and poor coverage.
 
 A finding belongs to a sample and is decided there; a pattern belongs to the dataset, and what it asks for is to
 collect, to prepare or to look. The audit writes both.

@@ -1,4 +1,4 @@
-"""A sample's id or path, or the name of any image file, to the image that is asked about."""
+"""Resolves a sample's id or path, or the name of any image file, to an image."""
 
 from __future__ import annotations
 

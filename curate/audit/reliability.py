@@ -1,4 +1,4 @@
-"""How a detector's scores become probabilities, learnt from people's answers."""
+"""Learns from people's answers to turn a detector's scores into probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sets of pictures to the confirmed copies between them: the same file, the same pixels, or near copies.
+"""Finds the confirmed copies between two sets of images: same file, same pixels, or near copies.
 
 Candidates are each picture's nearest in the other set, by perceptual hash and embedding; the verdict on a pair is that
 of the audit's near duplicates.

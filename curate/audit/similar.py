@@ -1,4 +1,4 @@
-"""One image to its copies and nearest neighbours in a dataset, whether it is a sample or a file from anywhere.
+"""Finds the copies and nearest neighbours of one image, be it a sample or any other file.
 
 Copies are told by the audit's own test of pairs; the order of the others is the similarity of their embeddings.
 """

@@ -1,4 +1,4 @@
-"""The rules of the spec against a version: what must hold, what was found, and whether it does."""
+"""Checks a version against the rules of the spec: what must hold, what was found, and whether it holds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command line: parse, call one function, print. The only place where curate, train and reports meet."""
+"""The command line. Each command parses its arguments, calls one method of the library and prints the result."""

@@ -1,4 +1,4 @@
-"""annotators: who labels well, and what to do about who does not."""
+"""annotators: the quality of each annotator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: the dataset comes first and may be left out, and `--json` is on all of them."""
+"""Arguments that commands share: the dataset comes first and may be omitted; every command takes `--json`."""
 
 from __future__ import annotations
 

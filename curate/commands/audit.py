@@ -1,4 +1,4 @@
-"""scan, audit, findings, patterns: what is in the sources, and what is wrong with it."""
+"""scan, audit, findings, patterns: find and list the faults of a dataset."""
 
 from __future__ import annotations
 

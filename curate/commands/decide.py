@@ -1,4 +1,4 @@
-"""decide: the policy, an issue's suggestions, one sample, or a file of answers to decisions; and how these are told."""
+"""decide: writes decisions from the policy, an issue's suggestions, one sample, or a file of answers."""
 
 from __future__ import annotations
 

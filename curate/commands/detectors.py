@@ -1,4 +1,4 @@
-"""detectors: how often each was right by people's decisions, and whether reviewing further is worth it."""
+"""detectors: how often each detector was right, and whether more review is worthwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""label and slices: what comes without labels, and the named subsets that rules speak of."""
+"""label and slices: proposals for unlabelled samples, and the spec's named subsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaks and models to the score without the leaked test samples: joins what `curate` found and `train` knows."""
+"""Computes a model's score without the leaked test samples: joins what `curate` found with `train`'s models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `curate` command: its list of commands, and how a failure is told."""
+"""The `curate` command: the list of its commands, and how it reports a failure."""
 
 from __future__ import annotations
 

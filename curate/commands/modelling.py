@@ -1,4 +1,4 @@
-"""train, evaluate, compare, predict: versions to models, models to numbers."""
+"""train, evaluate, compare, predict: trains models on versions and measures them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""review: findings to decisions, in the FiftyOne App or on an offline page."""
+"""review: opens findings for decisions in the FiftyOne App or on an offline page."""
 
 from __future__ import annotations
 

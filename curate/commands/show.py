@@ -1,4 +1,4 @@
-"""Results on a terminal: tables a person can read, or one JSON object a program can."""
+"""Prints results: tables for people, or one JSON object for programs."""
 
 from __future__ import annotations
 

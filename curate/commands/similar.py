@@ -1,4 +1,4 @@
-"""similar: what in the dataset is like one image, and whether it is a copy."""
+"""similar: lists the images most like one image, and says whether any is a copy."""
 
 from __future__ import annotations
 

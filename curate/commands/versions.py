@@ -1,4 +1,4 @@
-"""build, split, check, export: a version, which samples are in train, val and test, its rules, its files for others."""
+"""build, split, check, export: makes a version, explains its splits, checks its rules, exports its files."""
 
 from __future__ import annotations
 

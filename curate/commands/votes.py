@@ -1,4 +1,4 @@
-"""votes: who said what, votes in from other tools, votes out to them."""
+"""votes: lists votes, imports them from other tools, and exports them."""
 
 from __future__ import annotations
 

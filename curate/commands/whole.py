@@ -1,4 +1,4 @@
-"""demo, init, schema, run, report, doctor: the whole job, and what stands before and after it."""
+"""demo, init, schema, run, report, doctor: the whole job, and what comes before and after it."""
 
 from __future__ import annotations
 

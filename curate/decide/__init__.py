@@ -1,1 +1,1 @@
-"""Findings to decisions: by the policy, by hand, or from a file of answers."""
+"""Writes decisions: by the policy, by hand, or from a file of answers."""

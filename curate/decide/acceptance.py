@@ -1,4 +1,4 @@
-"""A person's acceptance of every open finding of an issue, written as decisions."""
+"""Accepts every open finding of an issue, as one person's decisions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Answers that a reviewer gave on an offline page to decisions: checked line by line, written all together.
+"""Imports the answers of an offline page: checked line by line, and written all or none.
 
-The file comes from a machine that nothing is known of, perhaps days after the page was made. So each line is untrusted
-input, and is held against the dataset as it is now: what somebody else has answered meanwhile is never overwritten.
+The file comes from an unknown machine, perhaps days after the page was made. So each line is untrusted input and is
+checked against the dataset as it is now: what somebody else has answered meanwhile is never overwritten.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One person's decision on one sample, checked and written."""
+"""Checks and writes one person's decision on one sample."""
 
 from __future__ import annotations
 

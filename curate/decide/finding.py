@@ -1,4 +1,4 @@
-"""One answer to one finding, as a decision."""
+"""Turns one answer to one finding into a decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of near copies to the sample that stays of each."""
+"""Chooses the sample to keep from each group of near copies."""
 
 from __future__ import annotations
 

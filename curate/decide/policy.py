@@ -1,7 +1,7 @@
-"""Findings to decisions by the spec's policy.
+"""Applies the spec's policy to the findings and writes its decisions.
 
-A policy never decides twice, never overrides a person, and never changes a label in the test split: labels that a model
-suggested and a policy accepted would let the model write its own exam.
+A policy never decides twice, never overrides a person, and never changes a label in the test split: a model must not be
+scored on labels that it suggested itself.
 """
 
 from __future__ import annotations

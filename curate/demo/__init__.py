@@ -1,4 +1,4 @@
-"""The embedded default: a drawn dataset of cats and dogs with planted, recorded faults.
+"""The demo: a drawn dataset of cats and dogs with planted, recorded faults.
 
 These are drawings, made by Pillow from a seed, not photographs: they let the whole tool run, and its findings be
 scored against the truth, without downloading anything.

@@ -1,4 +1,4 @@
-"""Whole animals in four poses; one unit is half a head's width, the ground is y = 0 and up is negative."""
+"""Draws whole animals in four poses; one unit is half a head's width, the ground is y = 0 and up is negative."""
 
 from __future__ import annotations
 

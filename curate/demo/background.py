@@ -1,4 +1,4 @@
-"""What stands behind, in front of and over the animal: places, things that hide part of it, and the light.
+"""Draws what surrounds the animal: places, things that hide part of it, and the light.
 
 Nothing here looks at the species, so that a background or a light never gives the class away.
 """

@@ -1,4 +1,4 @@
-"""Planned files turned into bytes: the drawing, its fault, its format. Each depends on the seed and its row alone."""
+"""Renders planned files: the drawing, its fault, its format. Each depends on the seed and its own row alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo on the disk: class folders of drawings, a stray note, and ``truth.csv``, which says what was planted."""
+"""Writes the demo to disk: class folders of drawings, a stray note, and ``truth.csv``, which lists the faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coats: the colours and patterns of fur, the same for both species so that colour never gives the class away."""
+"""Paints coats: colours and patterns are the same for both species, so that colour never gives the class away."""
 
 from __future__ import annotations
 

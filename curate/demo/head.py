@@ -1,4 +1,4 @@
-"""The heads of cats and dogs, in units of the head's half width, centred on 0."""
+"""Draws the heads of cats and dogs, in units of the head's half width, centred on 0."""
 
 from __future__ import annotations
 

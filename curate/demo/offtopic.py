@@ -1,4 +1,4 @@
-"""Pictures that are neither a cat nor a dog: a house, a car, a tree, a cup, a page of text."""
+"""Draws neither cats nor dogs: a house, a car, a tree, a cup, a page of text."""
 
 from __future__ import annotations
 

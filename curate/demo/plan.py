@@ -1,4 +1,4 @@
-"""Which file of the demo carries which fault: a table of plain rows, made before anything is drawn."""
+"""Plans which file of the demo gets which fault, as a table that is made before anything is drawn."""
 
 from __future__ import annotations
 

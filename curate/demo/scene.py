@@ -1,4 +1,4 @@
-"""One picture: a place, an animal in it, perhaps something in front, and the light; or a picture of something else."""
+"""Draws one picture: a place with an animal and perhaps something in front of it, or something off topic."""
 
 from __future__ import annotations
 

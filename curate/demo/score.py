@@ -1,4 +1,4 @@
-"""How many planted faults the findings caught, and how often they cried wolf."""
+"""Counts how many planted faults the findings caught, and how many findings were false alarms."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Votes between this dataset and other tools: files in, files out, checked on the way."""
+"""Imports votes from other tools' files and exports them, with every row checked."""

@@ -1,4 +1,4 @@
-"""Rows of a file to votes: each is checked, and what cannot stand is told with its line."""
+"""Turns the rows of a file into votes; a row that is invalid is reported with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO's JSON (images, annotations, categories), read as one label an image."""
+"""Reads COCO's JSON (images, annotations, categories) as one label an image."""
 
 from __future__ import annotations
 

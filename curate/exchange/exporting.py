@@ -1,4 +1,4 @@
-"""Votes to a file for other tools: CSV, JSONL, or Label Studio's tasks with its configuration."""
+"""Writes votes to a file for other tools: CSV, JSONL, or Label Studio tasks with their configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FiftyOne's two exports that hold classifications: labels.json of an image classification, samples.json of a dataset.
+"""Reads FiftyOne's two exports of classifications: labels.json of images, samples.json of a dataset.
 
 A Classification field of a dataset is a voter: `fiftyone:<field>`, or `model:<field>` where it carries a confidence.
 """

@@ -1,4 +1,4 @@
-"""Which format a file has, told by its content, and who reads and writes it."""
+"""Recognises a file's format by its content, and lists the formats with their readers and writers."""
 
 from __future__ import annotations
 

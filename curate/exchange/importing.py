@@ -1,4 +1,4 @@
-"""A file of another tool to votes in the log: all of them or, when one row cannot stand, none."""
+"""Imports another tool's file as votes: all of them or, when one row is invalid, none."""
 
 from __future__ import annotations
 

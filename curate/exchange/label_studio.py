@@ -1,4 +1,4 @@
-"""Label Studio's tasks in JSON, read and written, and the labelling configuration that goes with them.
+"""Reads and writes Label Studio's tasks in JSON, and the labelling configuration that goes with them.
 
 People's votes are annotations, proposals are predictions. Label Studio gives an annotation that it imports to whoever
 imports it; so each choice carries the vote it stands for in its `meta`, and when it comes back unchanged it is that

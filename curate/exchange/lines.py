@@ -1,4 +1,4 @@
-"""Votes as lines: CSV and JSONL, one vote each.
+"""Reads and writes votes as CSV or JSONL, one vote a line.
 
 Columns (or keys) read: ``sample_id``, ``path``, ``file`` or ``image`` for the image; ``label`` (or ``choice``);
 ``voter`` (a full name as `csv:ann`) or ``annotator`` (a person's, to which the format is added); ``share`` (or

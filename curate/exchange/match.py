@@ -1,4 +1,4 @@
-"""What another tool calls an image to the sample it is: by its id, its path, its content, or a name no other has."""
+"""Matches another tool's name of an image to a sample: by id, path, content, or a unique file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of another tool says, row by row, before anyone knows whether it means anything here."""
+"""The rows of another tool's file, before they are matched to samples and classes."""
 
 from __future__ import annotations
 

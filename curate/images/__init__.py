@@ -1,1 +1,1 @@
-"""Sources to samples: files found, decoded once, measured, with a thumbnail each."""
+"""Scans sources: finds files, decodes each once, measures it and keeps a thumbnail."""

@@ -1,4 +1,4 @@
-"""How one small picture looks, in numbers: how wide its edges are, what shows, its frame, its grain and its tint.
+"""Measures how a picture looks: the width of its edges, detail, frame, grain and tint.
 
 Every function takes the copy that the scan measures (shorter side at most 256 pixels) as an array, and every number
 follows from that picture alone.

@@ -1,4 +1,4 @@
-"""Files to their contents: each new or changed file is read once, hashed, decoded and measured."""
+"""Reads the content of files: each new or changed file is read once, hashed, decoded and measured."""
 
 from __future__ import annotations
 

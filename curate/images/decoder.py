@@ -1,4 +1,4 @@
-"""Bytes to an upright 8-bit RGB picture: the one decoder of the whole project.
+"""Decodes bytes to an upright 8-bit RGB image: the one decoder of the whole project.
 
 EXIF orientation is applied; alpha, CMYK, 16-bit, palette and animation follow the spec's ``images:`` policy; what
 cannot or must not be decoded raises ``Unreadable`` with the reason. Colour profiles are not applied.

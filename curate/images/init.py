@@ -1,4 +1,4 @@
-"""A folder of images or a CSV to a commented ``dataset.yaml``, written from what is seen there."""
+"""Writes a commented ``dataset.yaml`` from what a folder of images or a CSV contains."""
 
 from __future__ import annotations
 

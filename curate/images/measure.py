@@ -1,4 +1,4 @@
-"""One decoded picture to what the audit needs of it: hashes, quality measures, a thumbnail.
+"""Measures one decoded image: hashes, quality measures, a thumbnail.
 
 Everything is measured on one copy whose shorter side has at most 256 pixels, so that a threshold means the same for a
 photo of 300 and of 6,000 pixels.

@@ -1,4 +1,4 @@
-"""The tables of a scan: samples, files, votes, and the further columns of a CSV, as the last scan left them."""
+"""Reads the tables that the last scan wrote: samples, files, votes, and the further columns of a CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources to samples: every file found, read once, hashed, decoded, measured, and accounted for.
+"""Scans the sources: finds every file, reads it once, hashes, decodes and measures it, and accounts for it.
 
 Incremental on two levels: a file whose size and times did not change is not opened again, and content that was measured
 before, under whatever name, is not decoded again.

@@ -1,4 +1,4 @@
-"""The spec's sources to one row a file: what lies there, which label and split it came with, what is left out and why.
+"""Lists the files of the spec's sources: the label and split of each, or why it is left out.
 
 Only names and sizes are looked at here; nothing is opened but CSV files and files without a known suffix.
 """

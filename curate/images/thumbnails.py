@@ -1,4 +1,4 @@
-"""The small upright RGB copies that the scan leaves behind: where every later stage gets its pixels.
+"""Reads the small upright RGB copies that the scan keeps: the pixels of every later stage.
 
 So each source file is read and decoded once, however many stages look at it, and a slow disk is asked once.
 """

@@ -1,1 +1,1 @@
-"""Samples without a label: proposals, what to label next, and how well the annotators agree."""
+"""Labels for unlabelled samples: proposals, what to label next, and how well annotators agree."""

@@ -1,4 +1,4 @@
-"""A person's acceptance of proposals in bulk, written as decisions."""
+"""Accepts proposals in bulk, as one person's decisions."""
 
 from __future__ import annotations
 

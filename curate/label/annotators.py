@@ -1,4 +1,4 @@
-"""Votes to a table of the annotators: how much each of them said, and how often the others and the pictures agree."""
+"""Tabulates annotators: how many votes each gave, and how often other annotators and the model agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which samples to label next: informative ones, spread over what is not known yet.
+"""Chooses which samples to label next: informative ones, spread over what is still unknown.
 
 While a class has fewer than ``FEW`` labels, what a model is unsure of says nothing: the samples are clustered, and the
 most typical of each cluster without a label is picked. After that ActiveLab says how much a label would teach, and the

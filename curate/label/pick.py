@@ -1,4 +1,4 @@
-"""Which samples to label next."""
+"""Lists the samples to label next."""
 
 from __future__ import annotations
 

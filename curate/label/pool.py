@@ -1,4 +1,4 @@
-"""The samples that labels can be learnt from, and those that lack one."""
+"""Reads the samples that labels can be learnt from, and those that lack one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples without a label to proposals.
+"""Proposes labels for samples without one.
 
 Proposals are votes of machines: kept apart, shown as findings of the issue `unlabelled`, never taken for truth. They
 are learnt from the given labels and from what people decided one by one; not from what a policy changed, nor from

@@ -1,4 +1,4 @@
-"""A handful of labelled embeddings to the probability of each class for all the others.
+"""Computes class probabilities for many embeddings from a handful of labelled ones.
 
 Two kinds of simple models are fitted: the mean of each class as its prototype, with several temperatures, and
 multinomial logistic regression with several strengths. Their mean is taken, each weighted by how likely it made the

@@ -1,1 +1,1 @@
-"""What people and tools said of samples: events with parents, decisions, votes, and conflicts between them."""
+"""The record of what people and tools said: events with parents, decisions, votes, and conflicts between them."""

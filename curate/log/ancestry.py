@@ -1,4 +1,4 @@
-"""Who had seen what: the events on one sample as a graph, in which each names its parents as a commit does in git.
+"""Tells which events an author had seen: a graph in which each event names its parents, as a git commit does.
 
 Events are named by their places in the order of time, in which parents come first; a set of places is the bits of an
 int.

@@ -1,4 +1,4 @@
-"""Open conflicts between decisions as findings: what each person said, in a sentence that asks somebody to decide."""
+"""Turns open conflicts between decisions into findings, with a sentence that says what each person decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which decisions count where people said different things without knowing of each other: all rules are here.
+"""Resolves decisions by people who did not know of each other's: all rules of conflict are here.
 
 1. A decision that an `undo` took back was never said.
 2. Each decision answers one or two questions: whether the sample stays, and what its label is. On each question, the

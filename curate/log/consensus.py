@@ -1,6 +1,6 @@
-"""What several voters amount to, as the last audit found out, laid over the majority that the scan wrote.
+"""Consensus labels that the last audit computed from several voters; they replace the scan's majority labels.
 
-It belongs to the votes that it was made of: once these change, the majority stands until the next audit.
+They hold for the votes from which they were computed; once those change, the majority applies until the next audit.
 """
 
 from __future__ import annotations

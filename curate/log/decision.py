@@ -1,4 +1,4 @@
-"""One event of the log: what somebody decided of one sample and why; and what such a decision says."""
+"""One event of the log: a decision on one sample, its author and its reason."""
 
 from __future__ import annotations
 

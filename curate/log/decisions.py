@@ -1,4 +1,4 @@
-"""The append-only log of what people and policies decided: read, and added to.
+"""Reads and appends to the log of what people and policies decided.
 
 ``decisions.jsonl`` holds one JSON object a line. Nothing is ever rewritten: `undrop` or a later `relabel` takes a
 decision back, and the log still says who thought what, when and why. Each event names its parents, and its id is the

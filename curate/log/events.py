@@ -1,4 +1,4 @@
-"""Append-only logs of JSON lines: what decisions.jsonl and votes.jsonl have in common.
+"""Append-only logs of JSON lines: the shared part of decisions.jsonl and votes.jsonl.
 
 A line is an event. Lines are only ever added, under a lock and flushed to the disk; half a line at the end is a write
 that was cut off and was never acknowledged, and is passed over.

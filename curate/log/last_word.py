@@ -1,4 +1,4 @@
-"""The decision that answered a question last, where one did and it still counts."""
+"""Finds the latest decision on a question that still counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions to what they amount to: the label of each sample, and whether it is left out."""
+"""Computes from the decisions the label of each sample, and whether it is dropped."""
 
 from __future__ import annotations
 

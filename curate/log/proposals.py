@@ -1,4 +1,4 @@
-"""What machines and rules propose for samples without a label: votes that can be computed again at any time.
+"""Labels that models and rules propose for unlabelled samples: votes that can be recomputed at any time.
 
 They lie in ``.curate/proposals.parquet`` with the columns of ``tables.VOTES``, one row a sample and voter, and are
 never taken for truth: only a decision makes a label of one.

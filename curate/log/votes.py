@@ -1,4 +1,4 @@
-"""The log of labels that were given outside the sources: by people in other tools, by imported models.
+"""Reads and appends to the log of labels given outside the sources: by people in other tools, by models.
 
 ``votes.jsonl`` holds one JSON object a line and only grows. The latest vote of a voter on a sample is what they say; a
 vote without a label takes the one before back. The scan joins the log with what the sources state.

@@ -1,1 +1,1 @@
-"""Tables to reports and offline pages: collects what they tell, and hands it to ``reports`` to render."""
+"""Collects from the tables what a report or an offline page shows; ``reports`` renders it."""

@@ -1,4 +1,4 @@
-"""Findings and decisions to what a report says of each issue: how many, what became of them, the worst of them."""
+"""Collects what a report says of each issue: the number of findings, their outcomes, the worst of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables to ``report.html`` and ``report.json``: gathers the story and its pictures, and has them rendered."""
+"""Writes ``report.html`` and ``report.json``: collects the story and its pictures, and has them rendered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open findings to the cards of the offline page: each is answered at once, one finding or one group of copies."""
+"""Turns open findings into cards of the offline page; a card is one finding or one group of copies."""
 
 from __future__ import annotations
 

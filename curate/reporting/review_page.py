@@ -1,4 +1,4 @@
-"""Cards of open findings to the offline page on which somebody without Python answers them.
+"""Writes the offline page on which people without Python answer findings.
 
 Gathers the page and its pictures; `reports.review_page` renders.
 """

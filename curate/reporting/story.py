@@ -1,4 +1,4 @@
-"""Tables and JSON on disk to the one story that a report tells; see ``reports.html`` for its parts.
+"""Collects everything a report tells from tables and JSON on disk; ``reports.html`` lists its parts.
 
 Only reads, picks and counts. What a stage did not make yet is None.
 """

@@ -1,4 +1,4 @@
-"""The App itself: opened on what waits, served to this machine only, until it is closed."""
+"""Opens the App on the findings that wait, serves it to this machine only, and waits until it is closed."""
 
 from __future__ import annotations
 

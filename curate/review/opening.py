@@ -1,4 +1,4 @@
-"""What the App opens on: a saved view, the workspace that suits it, and what stands on the pictures there."""
+"""Chooses what the App opens with: a saved view, its workspace, and the labels shown on the pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A review from its beginning to its end: the App opened, watched while it is open, and closed in good order."""
+"""Runs a review from start to end: opens the App, watches it, and closes it in good order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens while the App is open besides answers: edits by FiftyOne's own editor, and what others add to the log.
+"""Watches the App while it is open: edits by FiftyOne's own editor, and new lines of the log by others.
 
 Both are looked for once a second. Edits are found by the time that FiftyOne stamps on a sample, held against what was
 last written there, and logged; new lines of the log, from a second reviewer, a command or `git pull`, are shown.

@@ -1,4 +1,4 @@
-"""A spec to the SHA-256 of its meaning, and the JSON Schema of all specs."""
+"""Computes the SHA-256 of a spec's meaning, and the JSON Schema of all specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dataset.yaml`` to a checked, frozen ``Spec``: what the classes mean, where the images lie, what must hold.
+"""The model of ``dataset.yaml``: the meaning of the classes, the sources, and the rules.
 
 Every error names the file, the line, the key and what is allowed there.
 """

@@ -1,4 +1,4 @@
-"""Class names as people and folders write them, to the name that is meant."""
+"""Resolves a class name as people and folders write it to the class of the spec."""
 
 from __future__ import annotations
 

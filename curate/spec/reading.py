@@ -1,4 +1,4 @@
-"""``dataset.yaml`` to a checked ``Spec``; every error names the file, the line, the key and what is allowed there."""
+"""Reads ``dataset.yaml`` into a ``Spec``; every error names the file, line and key and what is allowed there."""
 
 from __future__ import annotations
 

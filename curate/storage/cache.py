@@ -1,4 +1,4 @@
-"""Rows of work already done, keyed by content, kept as Parquet shards in ``.curate/``.
+"""Caches rows of finished work, keyed by content, as Parquet shards in ``.curate/``.
 
 A shard is written whole after each batch, so an interrupted run keeps every finished batch and the next run does only
 what is missing. Deleting the folder costs time, never truth; a damaged shard is taken for one that was deleted.

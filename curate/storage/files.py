@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the one exception a user is meant to read.
+"""Writes files whole or not at all, and defines ``Problem``, the one exception that users are meant to read.
 
 Everything specurate writes goes to a temporary name in the same folder, is flushed to the disk and renamed, so a
 kill or a full disk leaves the old file as it was.

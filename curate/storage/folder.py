@@ -1,4 +1,4 @@
-"""Where everything of one dataset lies: the folder that holds ``dataset.yaml``."""
+"""The paths of a dataset: everything lies in the folder that holds ``dataset.yaml``."""
 
 from __future__ import annotations
 

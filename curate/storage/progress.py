@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left, on stderr, silent when stderr is not a terminal."""
+"""Shows a progress bar with rate and time left on stderr; silent when stderr is not a terminal."""
 
 from __future__ import annotations
 

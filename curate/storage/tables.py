@@ -1,4 +1,4 @@
-"""The columns of the four tables and their place on disk.
+"""The columns of the four tables and their paths on disk.
 
 ``samples`` one row a content, ``locations`` one row a file found, ``votes`` one row a label from a source,
 ``findings`` one row a sample and issue. All are plain pandas tables; on disk they are Parquet, written atomically.

@@ -1,4 +1,4 @@
-"""A line for a person on standard error, where it does not mix with results."""
+"""Prints a line for a person on standard error, apart from the results."""
 
 from __future__ import annotations
 

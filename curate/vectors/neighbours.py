@@ -1,4 +1,4 @@
-"""Embeddings to one neighbour graph, which duplicates, outliers, label votes and evidence share; hashes to near pairs.
+"""Computes the neighbour graph that all detectors share, and finds near pairs of perceptual hashes.
 
 Both compare everything with everything while that is quick, and from then on look where the near ones must be: time
 and memory grow with the rows, not with their square.

@@ -1,4 +1,4 @@
-"""Vectors that somebody else computed, read from a ``.npy`` and the ids beside it."""
+"""Reads vectors computed elsewhere from a ``.npy`` file and the ids beside it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Samples and decisions to versions: labels as they stand, slices, groups, splits, the build, and its export."""
+"""Makes versions from samples and decisions: current labels, slices, groups, splits, build and export."""

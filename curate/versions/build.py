@@ -1,4 +1,4 @@
-"""Sources and decisions to an immutable version: a manifest with a digest, never a copy of images.
+"""Builds an immutable version from sources and decisions: a manifest with a digest, never a copy of images.
 
 The digest covers sample ids, labels, splits and the meaning of the spec, and the shares of the votes where the spec
 wants them; not paths, times, or the machine. Building twice gives the same digest and no second version.

@@ -1,4 +1,4 @@
-"""The place in train, val or test that a sample claims by itself, and where a keyed hash falls."""
+"""The place in train, val or test that a sample claims by itself, and the keyed hash of a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples as a build would take them now: label, why left out, group and split."""
+"""Lists the samples as a build would take them now: label, exclusion, group and split."""
 
 from __future__ import annotations
 

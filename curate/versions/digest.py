@@ -1,4 +1,4 @@
-"""Versions and sources to their digests."""
+"""Computes the digests of versions and sources."""
 
 from __future__ import annotations
 

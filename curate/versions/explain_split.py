@@ -1,4 +1,4 @@
-"""Splits to their reasons: how many of each class are where, why that is not what the shares say, and why one is there.
+"""Explains splits: the counts of each class, why they differ from the shares, and why a sample is where it is.
 
 Shown is what a build would give now; for an unchanged dataset that is the current version.
 """

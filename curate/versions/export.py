@@ -1,4 +1,4 @@
-"""A version to a folder that other tools read: class folders, a CSV, or Parquet with the images inside."""
+"""Exports a version to a folder that other tools read: class folders, a CSV, or Parquet with the images."""
 
 from __future__ import annotations
 

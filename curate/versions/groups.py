@@ -1,4 +1,4 @@
-"""The groups of near copies that the last audit found."""
+"""Reads the groups of near copies that the last audit found."""
 
 from __future__ import annotations
 

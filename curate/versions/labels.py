@@ -1,4 +1,4 @@
-"""Votes and decisions to the label of each sample as it stands, and why a sample is left out."""
+"""Computes each sample's current label from votes and decisions, and why a sample is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples to the split that each has or gets: pins, history and the locked test set, brought together for ``split``."""
+"""Determines the split that each sample already has or claims: pins, history and the locked test set."""
 
 from __future__ import annotations
 

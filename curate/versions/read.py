@@ -1,4 +1,4 @@
-"""Versions as they lie on disk: records, manifests, soft labels, and which is current."""
+"""Reads versions from disk: records, manifests, soft labels, and which is current."""
 
 from __future__ import annotations
 

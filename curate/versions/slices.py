@@ -1,4 +1,4 @@
-"""The spec's slices to rows: which samples a name such as `night` or `from_the_web` means."""
+"""Finds the samples of the spec's slices, such as `night` or `from_the_web`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Votes to soft labels: which share of the votes each class got, for training that learns doubt from people's doubt."""
+"""Computes soft labels: the share of the votes that each class got."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples to train, val and test: near copies together, old samples where they were, shares met class by class.
+"""Splits samples into train, val and test: near copies together, old samples in place, shares met by class.
 
 Each sample may *claim* a place: the locked test set, a pin of the spec, the split its source states, where an earlier
 version or ``dataset.lock`` had it, in this order. A group goes to the strictest claim of its members: who was tested on

@@ -1,4 +1,4 @@
-"""New groups of near copies to train, val and test, so that each class has as many samples in each as the spec asks."""
+"""Assigns new groups of near copies to splits, so that each class has its share in each."""
 
 from __future__ import annotations
 

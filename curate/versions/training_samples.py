@@ -1,4 +1,4 @@
-"""The samples that a model was trained on: it is never examined on these, nor on near copies of them."""
+"""Finds the samples that a model was trained on; it is never tested on these, nor on near copies of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random views of a batch: one affine sampling does crop, shift, turn and mirror together, then light and contrast."""
+"""Draws random views of a batch: one affine sampling does crop, shift, turn and mirror, then light and contrast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels and labels of one split, cut into batches and handed to the network."""
+"""Cuts the pixels and labels of one split into batches for the network."""
 
 from __future__ import annotations
 

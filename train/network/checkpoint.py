@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on from its last whole epoch: tensors and history in one safetensors file.
+"""Saves and restores an interrupted training: tensors and history in one safetensors file.
 
 No pickle: what lies in a cache folder may come from anywhere.
 """

@@ -1,4 +1,4 @@
-"""What a training computes on: the device, and whether bfloat16 helps there."""
+"""Chooses the device of a training, and whether bfloat16 helps there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels and labels to trained weights: one seeded loop for every recipe.
+"""Trains weights on pixels and labels: one seeded loop for every recipe.
 
 Each epoch draws its order, views and dropout from (seed, epoch) alone, so a training that was interrupted and goes on
 ends with the same weights as one that was not.

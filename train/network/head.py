@@ -1,4 +1,4 @@
-"""Trains the last layer of a network alone, before the rest: the start of a fine-tuning."""
+"""Trains the last layer of a network before the rest: the start of a fine-tuning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pixels that training reads: one growing uint8 file a side, in which a version is a list of rows.
+"""Stores the pixels that training reads: one growing uint8 file an image size; a version is a list of its rows.
 
 Two versions share nearly all samples, so the second one costs only its new images.
 """

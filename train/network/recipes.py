@@ -1,4 +1,4 @@
-"""Every hyper-parameter of a training, by name: two recipes, and nothing else decides how a model is trained."""
+"""The recipes: every hyper-parameter of a training, by name."""
 
 from __future__ import annotations
 

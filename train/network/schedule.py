@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training."""
+"""Computes the learning rate of each step of a training."""
 
 from __future__ import annotations
 

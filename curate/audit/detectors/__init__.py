@@ -1,1 +1,1 @@
-"""Checks of a dataset: each a function from the evidence to rows of ``tables.FINDINGS``, scores 0..1, low is bad."""
+"""The detectors: functions from the evidence to rows of ``tables.FINDINGS``. Scores are in 0..1; low is bad."""

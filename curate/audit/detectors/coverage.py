@@ -1,4 +1,4 @@
-"""How many different pictures each class has, where it has hardly any, and which classes a slice lacks."""
+"""Counts the distinct images of each class, and finds classes with few of them and slices without a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that disagree: of several people on one picture, of one picture in two folders, or of its near copies."""
+"""Finds labels that disagree: between annotators, between folders, or between near copies."""
 
 from __future__ import annotations
 

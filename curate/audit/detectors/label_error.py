@@ -1,4 +1,4 @@
-"""Labels that the pictures contradict: out-of-fold probabilities, cleanlab's ranking, and what kind of fault it is.
+"""Finds labels that the image contradicts, from out-of-fold probabilities, and names the kind of error.
 
 Folds keep near copies together: a model that has seen a copy of a picture with its wrong label would agree with it.
 """

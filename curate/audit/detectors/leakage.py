@@ -1,4 +1,4 @@
-"""Copies across the splits that the sources state: test pictures that a model has seen in training.
+"""Finds near copies across the splits that the sources state: test images that training has seen.
 
 The build puts near copies on one side, so what is found here is a fault of the splits as given: a model that was
 trained on them elsewhere has seen its exam.

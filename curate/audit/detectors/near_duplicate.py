@@ -1,4 +1,4 @@
-"""Near copies: the members of the groups that the pair test found, and which member of each to keep."""
+"""Turns groups of near copies into findings, with the member of each group that should be kept."""
 
 from __future__ import annotations
 

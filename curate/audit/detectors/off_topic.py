@@ -1,4 +1,4 @@
-"""Pictures that show none of the classes: neither they nor any part of them resembles the ordinary pictures of one.
+"""Finds images that show none of the classes: no part of them resembles the ordinary images of any class.
 
 How far a picture is from each class is measured in ``evidence.strangers``; here that becomes a score and a flag.
 """

@@ -1,4 +1,4 @@
-"""Unusual pictures of the classes: unlike their nearest neighbours, more than those are unlike theirs.
+"""Finds unusual images of the classes: further from their nearest neighbours than those are from theirs.
 
 An odd pose, a costume, a drawing, an animal far away: to be looked at, and often kept. What shows none of the classes
 is ``off_topic`` and no outlier.

@@ -1,4 +1,4 @@
-"""Text that was written over a picture: captions, names, time stamps.
+"""Finds text that was written over an image: captions, names, time stamps.
 
 No letter is read. Strokes that stand out from their surroundings are joined into marks, and marks into lines: letters
 of one line have one height, one base line, one colour and little space between them, and differ in shape, as the bars

@@ -1,4 +1,4 @@
-"""Thumbnails to nine small patches: what lies in the corners, at the edges and in the middle of each picture.
+"""Cuts thumbnails into nine patches: the corners, the edges and the middle of each image.
 
 A mark, a stamp or a backdrop lies in the same place of many pictures; patches are squares of a quarter of the shorter
 side, so that a corner is the same corner whatever the shape of the picture.

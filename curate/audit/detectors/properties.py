@@ -1,4 +1,4 @@
-"""Samples to properties that have nothing to do with what is shown: light, size, format, folder, backdrop, a mark.
+"""Computes properties that are independent of what an image shows: light, size, format, folder, backdrop, marks.
 
 Shortcuts are looked for among them, and weak slices are named by them.
 """

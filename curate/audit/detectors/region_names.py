@@ -1,4 +1,4 @@
-"""A region of pictures that look alike to a name: its labels, how its pictures differ from all, and examples."""
+"""Describes a region of similar images: its labels, how its images differ from all others, and examples."""
 
 from __future__ import annotations
 

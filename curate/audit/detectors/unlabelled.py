@@ -1,4 +1,4 @@
-"""Samples that came without a label: what is proposed for them, and which to look at first."""
+"""Lists the samples without a label, with their proposals and the order in which to look at them."""
 
 from __future__ import annotations
 

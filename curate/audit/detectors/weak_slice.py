@@ -1,4 +1,4 @@
-"""Parts of the dataset where the model contradicts the labels far more often than elsewhere, found and named.
+"""Finds and names parts of the dataset where the model contradicts the labels far more often than elsewhere.
 
 Looked at are the spec's slices, folders and further CSV columns, ranges of the measures, and regions of pictures that
 look alike. A part that is explained by a larger one already told is not told again.

@@ -1,1 +1,1 @@
-"""What the detectors look at. Only ``evidence`` knows the dataset; the other modules compute from plain arrays."""
+"""Evidence for the detectors. Only ``evidence`` knows the dataset; the other modules compute from plain arrays."""

@@ -1,4 +1,4 @@
-"""Two pictures laid over each other to how far they agree: window by window, beside writing, in colour."""
+"""Measures how well two aligned images agree: window by window, ignoring overlaid text, and in colour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two pictures to where one lies in the other: over scales, places and frames, then to a fraction of a pixel."""
+"""Finds where one image lies in another: over scales, places and frames, then to a fraction of a pixel."""
 
 from __future__ import annotations
 

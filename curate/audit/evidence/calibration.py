@@ -1,4 +1,4 @@
-"""Out-of-sample probabilities and given labels to how likely each label is wrong, and to the ones worth a look.
+"""Estimates from out-of-sample probabilities how likely each given label is wrong, and which to review.
 
 A model that learnt from noisy labels predicts labels, not truth. So three things are estimated without any truth: how
 labels are mixed up (from the clearest half of the pictures that the model takes for each class), how sharp the

@@ -1,4 +1,4 @@
-"""Samples and their neighbours to the pairs of pictures worth comparing: few for each picture, at any number of them.
+"""Selects the pairs of images that are worth comparing: a few for each image, however many images there are.
 
 They may be generous and depend on what else is there; the verdict on a pair does not.
 """

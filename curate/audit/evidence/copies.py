@@ -1,4 +1,4 @@
-"""Two pictures to how surely one is a copy of the other: re-encoded, edited, cropped, mirrored, turned.
+"""Decides whether one image is a copy of another: re-encoded, edited, cropped, mirrored or turned.
 
 A test of the pair alone: no other image changes its verdict. First the pictures are laid over each other (over scales,
 places, mirroring and quarter turns), then compared window by window. Two photos of one kind, or of one moment, agree in

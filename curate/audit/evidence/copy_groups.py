@@ -1,4 +1,4 @@
-"""Pairs of copies to groups that do not chain through weak links, and which member of each to keep, and why.
+"""Joins pairs of copies into groups that do not chain through weak links, and picks the member to keep.
 
 Two clusters of sure copies become one only if half of their pairs are copies too: one doubtful pair joins two single
 pictures, but no two families. So further pictures may join groups, and never part what is sure.

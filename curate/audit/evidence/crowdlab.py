@@ -1,4 +1,4 @@
-"""Votes of several people to one label a sample, and how good each of them is: CROWDLAB on the audit's probabilities.
+"""Consensus label of several annotators, and each one's quality: CROWDLAB on the audit's probabilities.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""What the detectors look at: the tables of a scan and what is derived from them, each computed when first asked for.
+"""Holds the tables of a scan and what the detectors derive from them, each computed on first use.
 
 Rows of ``readable`` are the N samples that have a picture; every array here has their order.
 """

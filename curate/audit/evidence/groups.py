@@ -1,4 +1,4 @@
-"""Candidate pairs to groups of near copies, each pair confirmed by a test of the two pictures alone.
+"""Finds groups of near copies: candidate pairs, each confirmed by a test of the two images alone.
 
 Candidates may be generous and depend on what else is there; the verdict does not: adding images never turns two copies
 into strangers or two look-alikes into copies.

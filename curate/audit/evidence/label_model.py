@@ -1,4 +1,4 @@
-"""Embeddings and labels to out-of-sample probabilities: a kernel ridge regression on the classes, cross-fitted.
+"""Computes out-of-sample class probabilities from embeddings: cross-fitted kernel ridge regression.
 
 The radial kernel is taken through landmarks (Nystroem), so time and memory grow with N, and the folds share their sums:
 what is held out is subtracted. Squared loss forgives a wrong label more than a logistic one does, and a kernel sees

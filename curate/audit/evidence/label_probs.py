@@ -1,4 +1,4 @@
-"""Embeddings and labels to the out-of-sample probabilities of the audit, of the fast model or of networks beside it."""
+"""Computes the audit's out-of-sample probabilities, with the fast model or with fine-tuned networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values to how far above the ordinary ones they lie, in spreads of those: a scale that all embeddings share."""
+"""Expresses values in spreads above the ordinary ones: one scale for all embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings to regions of pictures that look alike."""
+"""Clusters embeddings into regions of similar images."""
 
 from __future__ import annotations
 

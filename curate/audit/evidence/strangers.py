@@ -1,4 +1,4 @@
-"""Embeddings and classes to how far each picture is from the ordinary ones of its nearest class.
+"""Measures how far each image is from the ordinary images of its nearest class.
 
 Near neighbours alone do not tell: twenty pictures of one car are each other's company. So each class is seen as its
 core, without the least typical of its members, and a picture is compared with a twentieth of that core at a time. How

@@ -1,1 +1,1 @@
-"""Answers of reviewers to decisions: held against the log as it is now, and written before the App says done."""
+"""Turns reviewers' answers into decisions: checked against the current log, and written before the App confirms."""

@@ -1,4 +1,4 @@
-"""What a reviewer says of samples to decisions: checked against the log as it is now, and on disk when said.
+"""Checks a reviewer's answer against the current log and writes it to disk before it is confirmed.
 
 Nothing here knows FiftyOne. An `Answering` keeps what the audit and the scan left behind in memory and reads it again
 when a file changed; the log is read under its lock for each answer: other reviewers and `git pull` write it too.

@@ -1,4 +1,4 @@
-"""Rows of FiftyOne's copy, as a review reads them."""
+"""Reads rows of FiftyOne's copy for a review."""
 
 from __future__ import annotations
 

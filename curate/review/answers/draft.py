@@ -1,4 +1,4 @@
-"""The decisions that one answer would add to the log, held against what was found and what others have said."""
+"""Drafts the decisions of one answer, checked against the findings and other people's decisions."""
 
 from __future__ import annotations
 

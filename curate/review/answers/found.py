@@ -1,4 +1,4 @@
-"""What scan and audit left behind, by sample: what answers are held against."""
+"""Indexes the results of scan and audit by sample, for checking answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reviewer needs to see of one sample to answer: its findings in words, its copies or what is most like it."""
+"""Collects what a reviewer sees of one sample: its findings in words, its copies or most similar images."""
 
 from __future__ import annotations
 

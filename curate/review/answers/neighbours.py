@@ -1,4 +1,4 @@
-"""Pictures and vectors of one dataset, kept between pages of the panel: which samples are most like one."""
+"""Finds the samples most like one, from pictures and vectors kept in memory between pages of the panel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each answer of a reviewer means: the decisions on the sample and its copies."""
+"""Defines each answer of a reviewer: the decisions on the sample and its copies."""
 
 from __future__ import annotations
 

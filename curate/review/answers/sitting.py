@@ -1,4 +1,4 @@
-"""Answers given in the App: taken for samples as FiftyOne names them, written to the log, and shown in its copy.
+"""Takes answers given in the App, writes them to the log, and updates FiftyOne's copy.
 
 The log comes first and FiftyOne's copy follows: whatever is killed in between, an answer that was acknowledged stands.
 """

@@ -1,1 +1,1 @@
-"""The FiftyOne dataset that mirrors the tables: rows pushed, edits pulled back, and how the App shows them."""
+"""Mirrors the tables in a FiftyOne dataset: pushes rows, pulls edits back, and sets up the App's display."""

@@ -1,4 +1,4 @@
-"""Rows into FiftyOne's samples by bulk calls alone, one write a sample however many fields it has.
+"""Writes rows into FiftyOne's samples in bulk, one write a sample however many fields it has.
 
 `set_values` writes one field at a time, 7,000 to 17,000 values a second: with twenty fields, 10,000 samples would take
 20 seconds and more. One write that sets all fields of a sample takes hardly longer than one that sets a single field.

@@ -1,4 +1,4 @@
-"""The colours of the App: what a label says of itself (given, suggested, decided), its class, and the tags.
+"""The App's colours: by kind of label (given, suggested, decided), by class, and of the tags.
 
 By field, which is how the App opens, the three kinds of label are told apart and all else is grey. By value, which a
 reviewer can switch to, each class has one colour in all of them. They can be told apart by people who see red and green

@@ -1,4 +1,4 @@
-"""The models' predictions to evaluations of FiftyOne: its Model Evaluation panel compares one model with another.
+"""Writes the models' predictions as FiftyOne evaluations, which its Model Evaluation panel compares.
 
 All models are measured on the same samples: those of the current test split that none of them, nor a model it started
 from, was trained on, themselves or as a near copy. So no version is praised for what it learned by heart.

@@ -1,4 +1,4 @@
-"""How the App looks when it opens: sidebar, colours, what stands on each picture, saved views, allowed labels."""
+"""Sets up the App: sidebar, colours, labels shown on each picture, saved views, allowed classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings to the map in the App's embeddings panel: each sample a point, like images close together.
+"""Computes the map of the App's embeddings panel: each sample a point, similar images close together.
 
 Two principal components, from vectors that the audit has left behind: no network runs and no weights are fetched.
 """

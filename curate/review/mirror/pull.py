@@ -1,4 +1,4 @@
-"""Edits made in the App back into the decision log, validated.
+"""Pulls edits made in the App back into the decision log, validated.
 
 The App stores any text as a label and keeps no author and no history; so an edit is what differs from the snapshot of
 the last push, it must name a class of the spec, and it becomes a decision only if it changes what the log says.

@@ -1,4 +1,4 @@
-"""The tables into a persistent FiftyOne dataset: bulk calls only, and only the rows that changed."""
+"""Pushes the tables into a persistent FiftyOne dataset: in bulk, and only rows that changed."""
 
 from __future__ import annotations
 

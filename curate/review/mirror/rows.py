@@ -1,4 +1,4 @@
-"""The tables on disk to what the App shows: one row a readable sample, one column a field.
+"""Builds the table that the App shows: one row a readable sample, one column a field.
 
 Pure pandas: nothing here knows FiftyOne, so what a reviewer will see can be computed and tested without it.
 """

@@ -1,4 +1,4 @@
-"""The App's "sort by similarity" from the vectors that the audit left behind: a similarity backend of FiftyOne.
+"""Similarity backend of FiftyOne: the App's "sort by similarity" uses the vectors that the audit computed.
 
 FiftyOne keeps only where the dataset folder lies. Vectors stay in ``.curate/`` and are read when something is first
 asked, by whichever process asks: the App's server is one of its own. No network runs.

@@ -1,4 +1,4 @@
-"""What was last pushed, so that an edit made in the App can be told from what was there before.
+"""Records what was last pushed, so that an edit made in the App can be recognised.
 
 A token stands in the snapshot and in the FiftyOne dataset. It is taken away while a push writes: a push that was cut
 off, another database, or a deleted cache are then noticed, instead of every difference passing for an edit.

@@ -1,4 +1,4 @@
-"""Arrangements of the App's panels, saved with the dataset, so that each task is opened by name."""
+"""Arrangements of the App's panels, saved with the dataset under a name for each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The FiftyOne plugin: operators and a panel that answer findings in the App; `curate review` links this folder.
+"""The FiftyOne plugin: operators and a panel for answering findings; `curate review` links this folder.
 
 FiftyOne runs this file under a name of its own, so what it shows is imported by its full name.
 """

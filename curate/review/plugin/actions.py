@@ -1,4 +1,4 @@
-"""A reviewer's answer, undo or skip in the App to decisions in the log, and the App shown what has changed."""
+"""Writes a reviewer's answer, undo or skip to the log, and shows in the App what changed."""
 
 from __future__ import annotations
 

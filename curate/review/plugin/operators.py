@@ -1,4 +1,4 @@
-"""Operators: one an answer, on the sample that is open, else on those selected, else on the whole view."""
+"""The operators, one for each answer: on the open sample, else on the selected ones, else on the whole view."""
 
 from __future__ import annotations
 

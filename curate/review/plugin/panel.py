@@ -1,4 +1,4 @@
-"""The panel beside grid and sample: what was found, why, what it looks like, and the answers as buttons."""
+"""The panel beside grid and sample: the findings, their evidence with pictures, and a button for each answer."""
 
 from __future__ import annotations
 

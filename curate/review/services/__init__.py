@@ -1,1 +1,1 @@
-"""The programs that the FiftyOne App needs: mongod, the App's server, the link to our plugin; their start and end."""
+"""Starts and stops what the FiftyOne App needs: mongod, the App's server, the link to our plugin."""

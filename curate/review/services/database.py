@@ -1,4 +1,4 @@
-"""A mongod of our own for the App: started by the first process that needs it, stopped by the last.
+"""Runs a mongod for the App: started by the first process that needs it, stopped by the last.
 
 FiftyOne can start one too, but it joins whatever FiftyOne database is already running on the machine, whatever folder
 was asked for; and Ctrl-C, which is how a review ends, must not stop the database before the edits are read.

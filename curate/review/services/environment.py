@@ -1,4 +1,4 @@
-"""FiftyOne as specurate uses it: its database in a folder of our own, no tracking, loopback only.
+"""Imports FiftyOne with our settings: its database in our own folder, no tracking, loopback only.
 
 FiftyOne connects to its database while it is imported, so everything is set before, and here is the one place that
 imports it.

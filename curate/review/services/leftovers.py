@@ -1,4 +1,4 @@
-"""What reviews leave on the machine beside the dataset folders, and how it goes: for `curate doctor`.
+"""Finds and removes what reviews leave on the machine outside the dataset folders, for `curate doctor`.
 
 That is FiftyOne's copy of a dataset whose folder is gone, the plugin's link into an environment that is gone, and a
 mongod whose review was killed. Where to look is noted beside the database, so that looking needs neither FiftyOne nor

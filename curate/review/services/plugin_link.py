@@ -1,4 +1,4 @@
-"""Our plugin where FiftyOne looks for plugins: a link to the one inside this package, beside the user's own."""
+"""Links our plugin into FiftyOne's plugin folder, beside the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which reviews are open: one small file a review beside the database, locked for as long as its process lives.
+"""Records open reviews: one small file each beside the database, locked while the process lives.
 
 So a second `curate review` finds the App that is open already, the button in the App and `curate review --close` can
 end a review of another process, and what a killed one left behind is told from one that runs.

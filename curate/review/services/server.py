@@ -1,4 +1,4 @@
-"""The server of the App: on a loopback port of its own, started again when it dies, gone when this process is."""
+"""Runs the App's server on a loopback port: restarted when it dies, stopped when this process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One property and one class to rules that tell the class by it, each counted on pictures that it was not made of."""
+"""Searches one property for rules that predict a class, and scores each rule on held-out images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Properties that tell a class although they have nothing to do with it: what a network would learn instead of cats.
+"""Finds shortcuts: what a network could learn instead of the class, such as a brightness, a folder or a mark.
 
 For each class and property, a rule such as ``brightest pixels at most 86 % of white`` is found on four fifths of the
 pictures and counted on the last. It is a shortcut when it tells the class almost without error, be it only in a part of
