@@ -103,7 +103,7 @@ class Labelling(Stages):
         return export_votes(self.folder, self.spec, Path(to), format, image_prefix)
 
     def withdraw_votes(self, withdraw: str) -> list[Vote]:
-        """Take back what the imports of a voter said, and return these votes; a Problem when nobody is called so."""
+        """Withdraw the votes that a voter's imports gave, and return them; a Problem when no voter has that name."""
         from curate.log.votes import read_votes, withdraw_votes
 
         with self._working():

@@ -66,7 +66,7 @@ class Modelling(Stages):
     def train(
         self, version: str = "", recipe: str = "", seed: int | None = None, device: str = "auto"
     ) -> dict[str, Any]:
-        """Train a model and return its run record, as in models/mN/run.json; nothing is trained twice.
+        """Train a model and return its run record, as in models/mN/run.json; an existing model is reused.
 
         Parameters
         ----------

@@ -112,7 +112,7 @@ class Stages:
             return scan_dataset(self.folder, self.spec, workers, engine)
 
     def audit(self) -> Audited:
-        """Look for label errors, copies, leakage, outliers and poor images; at once when nothing changed since."""
+        """Find label errors, copies, leakage, outliers and poor images; returns at once when nothing changed."""
         from curate.audit.audit import audit_dataset, read_notes
         from curate.audit.findings import open_findings
         from curate.audit.ledger import expected_errors

@@ -1,7 +1,8 @@
 """Learns from people's decisions how often each detector is right, and estimates its open findings.
 
 Each decision that answers a finding judges its detector: relabel, drop or merge says it was right, keep that it was
-not. Only decisions that a person made one by one are evidence; policies and bulk acceptances repeat the detector's verdict.
+not. Only decisions that a person made one by one are evidence; policies and bulk acceptances repeat the
+detector's verdict.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from curate.commands.show import counted, print_json, print_table, say
 
 
 def annotators(dataset: DatasetPath = Path("."), no_deps: NoDeps = False, json: Json = False) -> None:
-    """List who labelled, best to worst: how often the others agree, and what each of them takes for what."""
+    """Rank the annotators by quality: how often others agree with each, and which classes each confuses."""
     from curate.audit.evidence.crowdlab import MODEL
     from curate.label.annotators import advise
 

@@ -46,7 +46,7 @@ def audit(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Look for label errors, copies, leakage, outliers and poor images; scans first where files changed."""
+    """Find label errors, copies, leakage, outliers and poor images; scans first when files changed."""
     from curate.commands.leaks import show_shared
 
     opened = open_dataset(dataset, not no_deps)
@@ -86,7 +86,7 @@ def findings(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """List what the audit found, and where people differ, worst first."""
+    """List the findings of the audit and the conflicts between people, worst first."""
     from curate.audit.audit import DETECTORS
     from curate.log.decision import CONFLICT
     from curate.storage.tables import FINDINGS_CSV

@@ -20,7 +20,7 @@ def detectors(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Show how often each detector was right by your decisions, and whether reviewing further is worth it."""
+    """Show how often each detector was right, by your decisions, and whether more review is worthwhile."""
     opened = open_dataset(dataset, not no_deps)
     table, ledger = opened.detectors(worth), opened.ledger
     if json:

@@ -36,7 +36,7 @@ def label(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Propose labels for the samples that have none, learnt from those that have; a handful a class is enough."""
+    """Propose labels for unlabelled samples, learnt from labelled ones; a handful of each class is enough."""
     if accept is not None and next is not None:
         raise Problem("Expected either --accept P or --next N, found both. Accept first, then ask what comes next.")
     if include_test and accept is None:
@@ -132,7 +132,7 @@ def _print_picks(picks: pd.DataFrame, dataset: Path, json: bool) -> None:
 
 
 def slices(dataset: DatasetPath = Path("."), no_deps: NoDeps = False, json: Json = False) -> None:
-    """List the slices of the spec: their samples, the labels among these, and the class that a rule proposes."""
+    """List the spec's slices: their samples, the labels of these, and the class that a rule proposes."""
     opened = open_dataset(dataset, not no_deps)
     rows = opened.slices
     if json:

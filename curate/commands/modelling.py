@@ -19,7 +19,7 @@ def train(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Train a model on a version, by default the one that a build gives now; nothing is trained twice."""
+    """Train a model on a version, by default the one that a build gives now; an existing model is reused."""
     dataset, rest = dataset_maybe(words or [], no_deps)
     if len(rest) > 1:
         raise Problem(f"Expected [DATASET] [VERSION], found {' '.join(rest)!r}.")
@@ -71,7 +71,7 @@ def compare(
     words: Annotated[list[str], typer.Argument(metavar="[DATASET] BEFORE AFTER", show_default=False)],
     json: Json = False,
 ) -> None:
-    """Compare two models on the same test truth: which is better, for sure or not, and which images flipped."""
+    """Compare two models on the same test labels: which is better, how sure that is, and which predictions changed."""
     dataset, (before, after) = dataset_first(words, "BEFORE AFTER")
     comparison = dataset.compare(before, after)
     if json:

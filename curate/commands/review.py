@@ -39,9 +39,9 @@ def review(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Answer the suspects in the FiftyOne App; each answer is a decision at once. Ctrl-C ends it.
+    """Review findings in the FiftyOne App; each answer is saved at once as a decision. Ctrl-C ends the review.
 
-    With --html nothing is opened: the page asks the same, and its answers come back with `curate decide --from FILE`.
+    With --html an offline page asks the same questions; `curate decide --from FILE` imports its answers.
     """
     _expect_one_of(**{"--issue": bool(issue), "--unlabelled": unlabelled, "--compare": bool(compare)})
     _expect_one_of(**{"--pull": pull, "--close": close, "--html": html, "--compare": bool(compare)})

@@ -19,7 +19,7 @@ def similar(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Find an image's copies and neighbours in the dataset, also of a file outside it."""
+    """Find the copies and nearest neighbours of an image in the dataset; the image may be any file."""
     dataset, [image] = dataset_first(words, "IMAGE", no_deps)
     found = dataset.similar(image, limit)
     rows = found.table.to_dict("records")

@@ -18,12 +18,12 @@ MOVES = 10  # told one by one
 def build(
     dataset: DatasetPath = Path("."),
     as_given: Annotated[
-        bool, typer.Option("--as-given", help="Without any decision: the sources as they are.")
+        bool, typer.Option("--as-given", help="Ignore all decisions: the sources as given.")
     ] = False,
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Build a version of sources and decisions as they are now; nothing new is written if nothing changed."""
+    """Build a version from the current sources and decisions; if nothing changed, nothing is written."""
     from curate.storage.tables import SPLITS
 
     version = open_dataset(dataset, not no_deps).build(as_given)
@@ -78,7 +78,7 @@ def split(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """Show how many of each class are in train, val and test as a build would have it now, and why.
+    """Show how many samples of each class a build would put in train, val and test, and why.
 
     SAMPLE is an id, 6 or more of its digits, or a path. To pin samples or to lock the test set, write `pinned:` or
     `locked:` under `split:` in dataset.yaml.

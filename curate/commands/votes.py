@@ -51,7 +51,7 @@ def votes(
     no_deps: NoDeps = False,
     json: Json = False,
 ) -> None:
-    """List who voted; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.
+    """List the voters; import labels from CSV, JSONL, Label Studio, COCO or FiftyOne; export them.
 
     Votes of people are the given labels, by majority; those of models (model:...) are kept but never taken as given.
     """

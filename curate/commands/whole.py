@@ -37,7 +37,7 @@ def init(
     classes: Annotated[str, typer.Option(help="The classes, where the source states none: cat,dog")] = "",
     json: Json = False,
 ) -> None:
-    """Write a commented dataset.yaml from what a folder or a CSV holds."""
+    """Write a commented dataset.yaml for a folder of images or a CSV."""
     from curate.spec.names import find_spellings, labels_line, quote_name
 
     made = init_dataset(folder, source, [name.strip() for name in classes.split(",") if name.strip()])
@@ -67,7 +67,7 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Everything from scan to report: the main job. Only what is new is done."""
+    """Run the whole job from scan to report; what has not changed is not done again."""
     opened = open_dataset(dataset)
     expect_device(device)
     summary = opened.run(workers, device, tell=warn if json else say)
@@ -96,7 +96,7 @@ def _print_score(folder: Any) -> None:
 
 
 def report(dataset: DatasetPath = Path("."), json: Json = False) -> None:
-    """Write the report of what is there now: one HTML file that needs no network, and the same as JSON."""
+    """Write the report of the current state: one HTML file that needs no network, and the same as JSON."""
     path = open_dataset(dataset).report()
     if json:
         print_json({"report": str(path), "json": str(path.with_suffix(".json"))})
@@ -108,7 +108,7 @@ def doctor(
     clean: Annotated[bool, typer.Option("--clean", help="First remove what reviews left behind.")] = False,
     json: Json = False,
 ) -> None:
-    """Check what specurate needs of this machine; exit code 1 when something is missing.
+    """Check that this machine has what specurate needs; exit code 1 when something is missing.
 
     --clean removes FiftyOne's copies of dataset folders that are gone, and what killed reviews left; no image, no log.
     """

@@ -33,8 +33,8 @@ def accept_proposals(
     Parameters
     ----------
     include_test
-        Also for samples of the test split, or that would fall there. Without it a model never writes its own exam:
-        ``curate.versions.split`` brings no sample there whose label was accepted.
+        Also for samples that are in the test split, or would fall there. Without it no model is scored on labels that a
+        model suggested: ``curate.versions.split`` puts no sample there whose label was accepted.
 
     Raises
     ------
