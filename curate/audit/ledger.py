@@ -21,7 +21,7 @@ NEXT = 50  # findings that a person looks at in a sitting
 WORTH = 0.1  # least share of real errors among the next ones that is worth a look
 BINS = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0)  # of the score
 CALIBRATED = ("label_error",)  # issues whose score is a probability before anybody answered
-NO_FAULTS = ("unlabelled", CONFLICT)  # findings of no detector's claim: their answers judge nobody
+NO_FAULTS = ("unlabelled", CONFLICT)  # findings that no detector claims: their answers judge none
 ANSWERS = {
     "sample_id": "str",
     "issue": "str",
@@ -155,8 +155,8 @@ def tabulate_detectors(
     -------
     Columns ``issue, detector, found, open, answered, right, precision, low, high`` (95 % Jeffreys interval),
     ``expected_left`` (real errors among all open ones), ``next, next_right, next_low, next_high`` (of the worst 50 that
-    are open), ``is_worth_it`` and ``advice``, a sentence. What is expected is NaN while nobody answered, but of label
-    errors, whose score is a probability.
+    are open), ``is_worth_it`` and ``advice``, a sentence. Expected values are NaN until somebody has answered,
+    except for label errors, whose score is a probability.
     """
     answers = judge_decisions(decisions)
     names = list(dict.fromkeys([*issues, *findings["issue"], *answers["issue"]]))

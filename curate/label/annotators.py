@@ -58,7 +58,7 @@ def _read_probs(dataset: DatasetFolder, spec: Spec, ids: list[str]) -> np.ndarra
 
 
 def advise(annotators: pd.DataFrame) -> str:
-    """Return what to do about the worst annotator, in a sentence; '' when there is nobody to speak of.
+    """Return a sentence that says what to do about the worst annotator; '' when there is none.
 
     >>> row = {"annotator": "csv:cem", "shared": 80, "agreement": 0.6, "consensus": "cat", "said": "dog", "times": 31}
     >>> advise(pd.DataFrame([row]))[:73]

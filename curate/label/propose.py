@@ -1,8 +1,8 @@
 """Proposes labels for samples without one.
 
 Proposals are votes of machines: kept apart, shown as findings of the issue `unlabelled`, never taken for truth. They
-are learnt from the given labels and from what people decided one by one; not from what a policy changed, nor from
-proposals that were accepted in bulk, or the machine would agree with itself.
+are learnt from the given labels and from labels that people decided one by one; not from a policy's changes, nor from
+proposals that were accepted in bulk, or the model would agree with itself.
 """
 
 from __future__ import annotations

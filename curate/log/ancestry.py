@@ -41,7 +41,7 @@ def events_seen(events: Sequence[Decision], one: Decision) -> list[Decision]:
 
 
 def events_without(events: Sequence[Decision], other: Decision, actor: str) -> list[Decision]:
-    """Return what ``actor`` knows of the ``events`` on a sample who has seen neither ``other`` nor what follows it."""
+    """Return the ``events`` on a sample that ``actor`` knows, having seen neither ``other`` nor its descendants."""
     place = events.index(other)
     follows = [number == place or bool(seen >> place & 1) for number, seen in enumerate(find_seen(events))]
     return [one for one, is_later in zip(events, follows, strict=True) if one.actor == actor or not is_later]

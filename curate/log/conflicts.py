@@ -23,11 +23,11 @@ from curate.log.ancestry import find_branched, find_seen
 from curate.log.decision import POLICY, Decision, stated_label, takes_out
 from curate.log.outcomes import fold_sample
 
-Pair = tuple[Decision, Decision]  # what stands, and what contests it
+Pair = tuple[Decision, Decision]  # the decision that stands, and the one that contests it
 
 
 class Weighed(NamedTuple):
-    """What the events on one sample amount to: the decisions that count, in their order, and the open conflicts."""
+    """The resolved log of one sample: the decisions that count, in their order, and the open conflicts."""
 
     counting: list[Decision]
     conflicts: list[Pair]
@@ -73,7 +73,7 @@ def weigh_log(events: Sequence[Decision]) -> tuple[list[Decision], dict[str, lis
 
 
 def weigh_sample(events: Sequence[Decision]) -> Weighed:
-    """Return what counts of the ``events`` on one sample, all lines of the log on it in order, and what is open."""
+    """Resolve the ``events`` on one sample (all lines of the log on it, in order): what counts, and what is open."""
     seen, said = find_seen(events), set(map(id, said_decisions(events)))
     places = [place for place, one in enumerate(events) if id(one) in said]
     out, pairs = _weigh(events, seen, places, STAYS)
@@ -88,7 +88,7 @@ def weigh_sample(events: Sequence[Decision]) -> Weighed:
 
 
 def said_decisions(events: Iterable[Decision]) -> list[Decision]:
-    """Return the decisions that nobody took back, also those that do not count."""
+    """Return the decisions that were not undone, including those that do not count."""
     events = list(events)
     undone = {one.label for one in events if one.action == "undo"}
     return [one for one in events if one.action != "undo" and not (one.id and one.id in undone)]

@@ -36,7 +36,7 @@ def read_decisions(path: Path) -> list[Decision]:
 
 
 def read_log(path: Path) -> list[Decision]:
-    """Return all events in ``path``, ordered by time and id: also what does not stand, and what took it back.
+    """Return all events in ``path``, ordered by time and id: including undone decisions and their undos.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def append_decisions(path: Path, decisions: Iterable[Decision]) -> list[Decision
 
 
 def append_composed(path: Path, compose: Callable[[list[Decision]], list[Decision]]) -> list[Decision]:
-    """Add what ``compose`` makes of all events of the log, while nobody else can add to it; return that.
+    """Append the events that ``compose`` returns for all events of the log, under the log's lock; return them.
 
     A decision that does not say what it comes `after` comes after all that the log holds.
     """

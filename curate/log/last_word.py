@@ -43,6 +43,6 @@ def _live(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def _bears_on(earlier: Decision, later: Decision) -> bool:
-    """Return whether ``earlier`` says something on what ``later`` answers; what takes a sample out always does."""
+    """Return whether ``earlier`` answers a question that ``later`` answers too; dropping a sample answers all."""
     is_same_finding = earlier.finding != "" and earlier.finding == later.finding
     return takes_out(earlier) or is_same_finding or (stated_label(earlier) != "" and stated_label(later) != "")

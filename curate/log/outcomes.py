@@ -27,7 +27,7 @@ def fold_decisions(decisions: list[Decision]) -> pd.DataFrame:
 
 
 class Folded(NamedTuple):
-    """What the decisions on one sample amount to; see `fold_decisions`."""
+    """The outcome of the decisions on one sample; see `fold_decisions`."""
 
     label: str = ""
     dropped: bool = False
@@ -36,7 +36,7 @@ class Folded(NamedTuple):
 
 
 def fold_sample(decisions: Iterable[Decision]) -> Folded:
-    """Return what the decisions on one sample, in their order, amount to.
+    """Return the outcome of the decisions on one sample, taken in their order.
 
     >>> drop = Decision(actor="ann", tool="decide", sample_id="0" * 20, action="drop")
     >>> fold_sample([drop]).dropped

@@ -120,7 +120,7 @@ NUMBERS: dict[str, tuple[str, Callable[[pd.DataFrame], pd.Series], str, str, str
         "{:.2f}",
     ),
 }
-# What the outer eight patches amount to: the backdrop.
+# The outer eight patches together: the backdrop.
 FRAME = {
     "frame brightness": ("have a frame brighter than {} of white", "have a frame darker than {} of white", "{:.0%}"),
     "frame red-green": (

@@ -42,7 +42,7 @@ class Evidence:
     stated
         The label that people's decisions give a sample; '' for one that they left out.
     consensus
-        What several voters amount to (columns ``consensus.CONSENSUS``); already in the samples' given labels.
+        Consensus labels of several voters (columns ``consensus.CONSENSUS``); already in the samples' given labels.
     locations
         One row a file, as the scan wrote them; byte copies and unreadable files are told apart by it.
     cache

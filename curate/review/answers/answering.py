@@ -68,7 +68,7 @@ class Answering:
         shown: Mapping[str, Sequence[str]] | None = None,
         kept: Collection[str] = (),
     ) -> Answered:
-        """Write what ``answer`` means for each sample to the log, and return what became of it.
+        """Write the decisions that ``answer`` means for each sample to the log, and return the result.
 
         Saying the same again adds nothing. An answer that contradicts somebody's whom this reviewer could not know of
         is written too, but does not count until somebody decides: it is in ``contested``.
@@ -133,7 +133,7 @@ class Answering:
     def note(self, sample_ids: Sequence[str], text: str, reviewer: str | None = None) -> Answered:
         """Give the reviewer's last decision on each sample a reason: it is said again, with ``text``.
 
-        A note shows nobody what others said: what did not count does not count now either.
+        Writing a note does not show what others said: decisions that did not count before still do not.
         """
         actor, evidence = reviewer or current_user(), self.evidence
         refused: dict[str, str] = {}

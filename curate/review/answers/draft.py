@@ -48,7 +48,7 @@ class Draft:
             self.events.setdefault(one.sample_id, []).append(one)
 
     def add(self, planned: Iterable[Decision], names_class: bool) -> None:
-        """Put what an answer means for a sample and its copies in `made`, held against what others said.
+        """Add an answer's decisions on a sample and its copies to `made`, checked against other people's.
 
         What contradicts another person's word that the reviewer cannot know of is made too, and told in `contested`.
 
@@ -80,7 +80,7 @@ class Draft:
         return State(self.label(sample_id), self.fold(sample_id).dropped, kept(self.said(sample_id)), issues)
 
     def weighed(self, sample_id: str) -> Weighed:
-        """Return what the log amounts to for the sample, with what this draft added."""
+        """Return the outcome for the sample of the log and this draft together."""
         weighed = self._alone(sample_id)
         while ring := self._closes_ring(sample_id, weighed):
             counting = [one for one in weighed.counting if one is not ring[1]]
@@ -88,7 +88,7 @@ class Draft:
         return weighed
 
     def _alone(self, sample_id: str) -> Weighed:
-        """Return what the events on the sample amount to, whatever was said of others."""
+        """Return the outcome of the events on this sample alone."""
         if sample_id not in self._weighed:
             self._weighed[sample_id] = weigh_sample(self.events.get(sample_id, ()))
         return self._weighed[sample_id]

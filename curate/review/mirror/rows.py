@@ -96,7 +96,7 @@ def _decided_labels(samples: pd.DataFrame, decisions: list[Decision]) -> list[tu
 
 
 def _tags(decisions: list[Decision]) -> dict[str, list[str]]:
-    """`drop` for what is left out, `keep` for what a decision holds to be right as it is."""
+    """The tag of each sample: `drop` when it is dropped, `keep` when a decision confirmed it as it is."""
     last = {decision.sample_id: decision.action for decision in decisions}
     dropped = fold_decisions(decisions).set_index("sample_id")["dropped"]
     kept = {sample: [KEEP] for sample, action in last.items() if action == "keep"}

@@ -115,7 +115,7 @@ def _without_repeats(rules: list[Rule]) -> list[Rule]:
 
 
 def _rank(rule: Rule) -> tuple[object, ...]:
-    """Return what strong rules are sorted by: among almost equals, what is stated (PNG) before what follows from it."""
+    """Return the sort key of strong rules: of almost equal ones, a stated property (PNG) before its consequence."""
     return (
         -round(10 * rule.strength),
         not rule.of.is_text,
