@@ -10,6 +10,7 @@ from curate.log.decision import ACTIONS, CONFLICT, LABEL_ISSUES, Decision
 from curate.log.decisions import append_decisions, current_user, read_decisions
 from curate.log.outcomes import fold_decisions
 from curate.spec.model import Spec
+from curate.spec.names import trim_name
 from curate.storage.files import Problem
 from curate.storage.folder import DatasetFolder
 from curate.versions.current import current_labels
@@ -35,7 +36,7 @@ def decide_sample(
     sample_id = find_sample(scan, sample)
     if action not in ACTIONS:
         raise Problem(f"Expected an action ({', '.join(ACTIONS)}), found {action!r}.")
-    label = _expect_label(dataset, spec, scan, sample_id, action, label)
+    label = _expect_label(dataset, spec, scan, sample_id, action, trim_name(label))
     before = current_labels(dataset, spec).get(sample_id, "")
     finding = _finding_answered(dataset, sample_id, action)
     decision = Decision(

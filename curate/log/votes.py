@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from curate.log.events import append_events, read_events, rising_times, utc_time
+from curate.spec.names import ClassName
 from curate.storage.tables import PROPOSERS, VOTES, empty, shaped
 
 LONGEST_NAME = 200
@@ -35,7 +36,7 @@ class Vote(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sample_id: str = Field(pattern=r"^[0-9a-f]{20}$")
-    label: str
+    label: ClassName
     voter: str
     share: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
     time: str = ""

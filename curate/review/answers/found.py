@@ -15,6 +15,7 @@ from curate.images.samples import read_scan
 from curate.log.decision import CONFLICT
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
+from curate.storage.files import read_cached
 from curate.storage.folder import DatasetFolder
 from curate.storage.tables import FINDINGS, empty, read_parquet
 from curate.versions.places import read_exam
@@ -60,8 +61,8 @@ def read_evidence(dataset: DatasetFolder) -> Evidence:
     spec, samples = read_spec(dataset), read_scan(dataset).samples
     audited = (dataset.cache / "findings.parquet").is_file()
     findings = read_scored(dataset) if audited else empty(FINDINGS)
-    groups_file = dataset.cache / "groups.parquet"
-    groups = read_parquet(groups_file) if groups_file.is_file() else empty(dict.fromkeys(GROUPS, "str"))
+    groups = read_cached(dataset.cache / "groups.parquet", read_parquet)
+    groups = empty(dict.fromkeys(GROUPS, "str")) if groups is None else groups
     groups = groups[groups["group_id"].duplicated(keep=False) & (groups["group_id"] != "")]
     exam = read_exam(dataset, spec, samples)
     keepers = find_keepers(groups, samples, exam=exam)

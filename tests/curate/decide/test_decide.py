@@ -170,7 +170,7 @@ def test_copies_whose_labels_differ_by_now_are_left_to_a_person(grouped):
     ids, copies = copies_of(scan, 2)
     write_groups(dataset, scan, dict.fromkeys(ids, ids[0]))
     write_findings(dataset, *copies)
-    decide_sample(dataset, spec, ids[1], "relabel", "square", actor="ann")
+    decide_sample(dataset, spec, ids[1], "relabel", "square ", actor="ann")  # a space is no part of a name
     assert apply_policy(dataset, spec) == []
 
 

@@ -40,6 +40,13 @@ def test_the_latest_vote_of_each_voter_counts(tmp_path):
     assert append_votes(path, [vote("cat")])  # back to what was said first: that is news
 
 
+def test_spaces_around_a_label_are_no_part_of_it(tmp_path):
+    path = tmp_path / "votes.jsonl"
+    line = {"sample_id": A, "label": " cat ", "voter": "csv:ann", "time": EARLY}
+    path.write_text(json.dumps(line) + "\n")  # by hand, or by a tool of somebody's own
+    assert labels(path) == {(A, "csv:ann"): "cat"}
+
+
 def test_what_was_said_is_not_written_again(tmp_path):
     path = tmp_path / "votes.jsonl"
     given_votes = [vote("cat", time=EARLY), vote("dog", time=LATE), vote("cat", B, share=0.5)]
