@@ -2,13 +2,10 @@
 
 import random
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from curate.commands.main import main
 from curate.storage.folder import DatasetFolder, open_folder
 from tests.conftest import curate
 
@@ -23,21 +20,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
     for stage in ("scan", "audit", "decide", "build"):
         curate(stage, folder)
     return open_folder(folder)
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
-    """Return a function that types a command in this process, which spares importing everything anew."""
-
-    def type_words(*words: str | Path, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["curate", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert ended.value.code == code, said
-        return said.out, said.err
-
-    return type_words
 
 
 def scribble(content: bytes) -> bytes:
@@ -64,13 +46,13 @@ def cache_parts(dataset: DatasetFolder) -> dict[str, list[Path]]:
 
 
 @pytest.mark.parametrize("damage", [scribble, scratch])
-def test_a_damaged_file_is_made_again(built, tmp_path, typed, damage):
+def test_a_damaged_file_is_made_again(built, tmp_path, damage):
     shutil.copytree(built.path, tmp_path / "pets")
     dataset = open_folder(tmp_path / "pets")
     stages = (["scan", "--json"], ["audit", "--json"], ["findings", "--json"], ["build", "--json"])
 
     def run_all() -> list[str]:
-        return [typed(words[0], dataset.path, *words[1:])[0] for words in stages]
+        return [curate(words[0], dataset.path, *words[1:]).stdout for words in stages]
 
     before, parts = run_all(), cache_parts(dataset)
     assert {"measures-v4", "thumbnails-v1", "copies-v4", "crops-lite0-v1", "findings.parquet"} < parts.keys()
@@ -95,34 +77,34 @@ def test_a_damaged_file_is_made_again(built, tmp_path, typed, damage):
         ("samples", "audit", "curate scan"),
     ],
 )
-def test_a_view_of_a_damaged_table_names_what_makes_it(built, tmp_path, typed, damage, table, command, next_command):
+def test_a_view_of_a_damaged_table_names_what_makes_it(built, tmp_path, damage, table, command, next_command):
     shutil.copytree(built.path, tmp_path / "pets")
     file = tmp_path / "pets" / ".curate" / f"{table}.parquet"
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    _, said = typed(command, tmp_path / "pets", "--no-deps", code=2)
+    said = curate(command, tmp_path / "pets", "--no-deps", code=2).stderr
     assert said.startswith(f"Removed {file}, a damaged file") and next_command in said.splitlines()[1]
     file.write_bytes(damage(whole))
-    typed(command, tmp_path / "pets")
+    curate(command, tmp_path / "pets")
     assert file.is_file()  # a stage makes what it needs
 
 
-def test_thumbnails_that_are_gone_are_scanned_again(built, tmp_path, typed):
+def test_thumbnails_that_are_gone_are_scanned_again(built, tmp_path):
     shutil.copytree(built.path, tmp_path / "pets")
     image = next((tmp_path / "pets" / "images" / "cat").glob("*.jpg"))
     for file in (tmp_path / "pets" / ".curate" / "thumbnails-v1").iterdir():
         file.write_bytes(scribble(file.read_bytes()))
-    assert "curate scan" in typed("similar", tmp_path / "pets", image, "--no-deps", code=2)[1]
-    typed("scan", tmp_path / "pets")
-    typed("similar", tmp_path / "pets", image)
+    assert "curate scan" in curate("similar", tmp_path / "pets", image, "--no-deps", code=2).stderr
+    curate("scan", tmp_path / "pets")
+    curate("similar", tmp_path / "pets", image)
 
 
-def test_what_is_no_cache_is_refused_and_stays(built, tmp_path, typed):
+def test_what_is_no_cache_is_refused_and_stays(built, tmp_path):
     shutil.copytree(built.path, tmp_path / "pets")
     for name in ("versions/v1/manifest.parquet", "versions/v1/version.json"):
         file = tmp_path / "pets" / name
         whole, damaged = file.read_bytes(), scribble(file.read_bytes())
         file.write_bytes(damaged)
-        _, said = typed("build", tmp_path / "pets", code=2)
+        said = curate("build", tmp_path / "pets", code=2).stderr
         assert name in said and "Restore the file" in said and file.read_bytes() == damaged
         file.write_bytes(whole)
