@@ -13,7 +13,7 @@ from curate.decide.by_hand import decide_sample
 from curate.spec.reading import read_spec
 from curate.storage.folder import open_folder
 from curate.storage.tables import FINDINGS_CSV, PATTERN_MEMBERS, PATTERNS, empty
-from tests.conftest import ROOT, curate, write_findings, write_shapes
+from tests.conftest import ROOT, curate, train_quickly, write_findings, write_shapes
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -84,6 +84,7 @@ def test_a_first_version_without_labels_stops_no_later_one(tmp_path):
     for label in ("disc", "square"):
         (images / label).rmdir()
     curate("init", tmp_path / "set", "--from", images, "--classes", "disc,square")
+    train_quickly(tmp_path / "set")
     first = json.loads(curate("run", tmp_path / "set", "--json").stdout)
     assert first["models"] == {} and "none of disc, square" in first["notes"][0]
     dataset = open_folder(tmp_path / "set")

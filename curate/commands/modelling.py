@@ -13,7 +13,7 @@ from curate.storage.files import Problem
 
 def train(
     words: Annotated[list[str] | None, typer.Argument(metavar="[DATASET] [VERSION]", show_default=False)] = None,
-    recipe: Annotated[str, typer.Option(help="small or lite0; default: the spec's.")] = "",
+    recipe: Annotated[str, typer.Option(help="small, lite0 or smoke; default: the spec's.")] = "",
     seed: Annotated[int | None, typer.Option(help="Default: the spec's.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     no_deps: NoDeps = False,

@@ -67,7 +67,8 @@ check:
   max_imbalance: 10
   no_leakage: true
 
-# What `curate run` trains: small (a ResNet from scratch) or lite0 (a fine-tuned EfficientNet-Lite0).
+# What `curate run` trains: small (a ResNet from scratch), lite0 (a fine-tuned
+# EfficientNet-Lite0) or smoke (seconds, to try the whole chain: it learns little).
 train: {{recipe: {recipe}, seed: 0}}
 """
 

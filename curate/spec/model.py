@@ -166,7 +166,7 @@ class Check(Part):
 class Train(Part):
     """What `run` trains."""
 
-    recipe: Literal["small", "lite0"] = "small"
+    recipe: Literal["small", "lite0", "smoke"] = "small"
     seed: int = 0
     labels: Literal["hard", "shares"] = Field(
         "hard", description="shares: learn the share of the votes that each class got, not only which got most"

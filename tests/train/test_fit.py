@@ -171,7 +171,7 @@ def test_half_of_the_views_are_mirrored() -> None:
     assert 0.35 < mirrored < 0.65
 
 
-@pytest.mark.parametrize("name", ["small", "lite0"])
+@pytest.mark.parametrize("name", RECIPES)
 def test_recipes_build_networks_for_any_number_of_classes(name: str) -> None:
     network = build_network(RECIPES[name], 5, pretrained=False).eval()
     with torch.inference_mode():

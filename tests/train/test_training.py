@@ -161,7 +161,7 @@ def test_what_cannot_be_trained_on(tmp_path: Path) -> None:
         train_version(dataset, SPEC, "v3", TINY)
     with pytest.raises(Problem, match="v9"):
         train_version(dataset, SPEC, "v9", TINY)
-    with pytest.raises(Problem, match="small, lite0"):
+    with pytest.raises(Problem, match="small, lite0, smoke"):
         train_version(dataset, SPEC, "v1", "large")
     with pytest.raises(Problem, match="device"):
         train_version(dataset, SPEC, "v1", TINY, device="abacus")

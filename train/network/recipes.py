@@ -70,6 +70,18 @@ RECIPES = {
         frozen_blocks=11,  # the last five see 5 x 5 pixels: training them costs little more than running them
         head_steps=300,
     ),
+    # Seconds, to try the whole chain on: it tells coarse differences apart, and no cats from dogs.
+    "smoke": Recipe(
+        name="smoke",
+        network="resnet",
+        side=32,
+        epochs=4,
+        batch=32,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        channels=(16, 32),
+        optimizer="adamw",
+    ),
 }
 
 
