@@ -10,11 +10,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export FIFTYONE_DO_NOT_TRACK := 1
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test quick lint clean
 
 help:
 	@echo "make demo   draw the demo dataset, check, version, train and compare it"
 	@echo "make test   ruff, mypy and the whole test suite"
+	@echo "make quick  the fast part of the tests, in about a minute"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make clean  remove what the set-up and the tools made (datasets stay)"
 
@@ -27,6 +28,9 @@ demo: $(VENV)/.installed
 
 test: lint
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ from curate.images.samples import Scan
 from curate.images.scan import scan_dataset
 from curate.spec.model import Spec
 from curate.spec.reading import read_spec
+from curate.storage.files import lock_file
 from curate.storage.folder import DatasetFolder, open_folder
 from curate.storage.tables import FINDINGS, shaped, write_table
 
@@ -39,6 +40,12 @@ ROOT = Path(__file__).parent.parent
 # No test may depend on how fast a machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def draw_shape(label: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
@@ -182,13 +189,19 @@ class DemoRun:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The main job on 160 drawings. Do not change it: copy it with `copy_of`."""
-    folder = tmp_path_factory.mktemp("demo") / "pets"
-    curate_alone("demo", folder, "--samples", "160")
-    summary = json.loads(curate_alone("run", folder, "--json").stdout)
-    dataset = open_folder(folder)
-    return DemoRun(dataset, read_spec(dataset), summary)
+def demo_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DemoRun:
+    """The main job on 160 drawings, done by the first worker that needs it. Do not change it: copy it by `copy_of`."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "demo"
+    summary = folder / "run.json"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        lock_file(lock)
+        if not summary.is_file():
+            curate_alone("demo", folder / "pets", "--samples", "160")
+            summary.write_text(curate_alone("run", folder / "pets", "--json").stdout)
+    dataset = open_folder(folder / "pets")
+    return DemoRun(dataset, read_spec(dataset), json.loads(summary.read_text()))
 
 
 def copy_of(run: DemoRun, folder: Path) -> DatasetFolder:

@@ -29,6 +29,7 @@ def test_an_empty_folder_and_a_missing_one(tmp_path):
     assert "nothing is there" in curate("init", tmp_path / "set", "--from", tmp_path / "none", code=2).stderr
 
 
+@pytest.mark.slow
 def test_a_source_that_was_emptied(tmp_path):
     images = write_shapes(tmp_path / "images", 1)
     curate("init", tmp_path / "set", "--from", images)
@@ -39,6 +40,7 @@ def test_a_source_that_was_emptied(tmp_path):
     assert summary["samples"] == 0 and "models left out" in summary["notes"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [{"disc": 1}, {"disc": 5}, {"disc": 12, "square": 3}, {"disc": 1, "square": 1}])
 def test_very_small_datasets_run_to_a_report(tmp_path, counts):
     for label, count in counts.items():
@@ -71,6 +73,7 @@ def test_an_unknown_class_in_the_csv(tmp_path):
     assert "disc, square" in said and "disk" in said
 
 
+@pytest.mark.slow
 def test_corrupt_files_are_findings_with_their_reason(demo_run):
     truth = pd.read_csv(demo_run.dataset.path / "truth.csv", keep_default_na=False)
     planted = set(truth.loc[truth["fault"] == "unreadable", "path"])
@@ -155,6 +158,7 @@ def interrupt(words: list, when, timeout: float = 120) -> subprocess.CompletedPr
     return subprocess.CompletedProcess(words, running.returncode, out, error)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_scan_audit_and_train_and_then_again(tmp_path):
     images = write_shapes(tmp_path / "images", 30)
     draw_shape("disc", 999).save(images / "disc" / "last.jpg")

@@ -76,6 +76,7 @@ def test_a_table_without_rows_is_its_title(capsys):
     assert capsys.readouterr().out == "Findings\n"
 
 
+@pytest.mark.slow
 def test_a_first_version_without_labels_stops_no_later_one(tmp_path):
     """A flat folder begins with an empty version; once labels were decided, the next one is trained."""
     images = write_shapes(tmp_path / "images", 12)

@@ -6,8 +6,11 @@ import json
 import time
 
 import pandas as pd
+import pytest
 
 from tests.conftest import copy_of, curate, curate_alone
+
+pytestmark = pytest.mark.slow
 
 FINDINGS_HEADER = "sample_id,path,issue,score,is_issue,group_id,suggested_action,suggested_label,evidence,kind"
 SUMMARY = {

@@ -9,6 +9,8 @@ import pytest
 from curate.storage.folder import DatasetFolder, open_folder
 from tests.conftest import curate
 
+pytestmark = pytest.mark.slow
+
 NOT_READ = {"lock"}
 
 

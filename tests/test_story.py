@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from curate.demo.scene import draw_animal
 from curate.log.decisions import read_decisions
 from curate.versions.read import read_manifest
 from tests.conftest import copy_of, curate
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_next_version_and_what_it_changed(demo_run, tmp_path):

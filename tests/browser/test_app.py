@@ -26,6 +26,8 @@ from curate.storage.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import DRAWN, free_port, open_grid, running_browser
 from tests.conftest import curate
 
+pytestmark = pytest.mark.slow
+
 REVIEW = """
 import sys
 from curate.storage.folder import open_folder

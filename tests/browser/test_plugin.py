@@ -31,6 +31,8 @@ from tests.browser.shoot import DRAWN, dismiss_offer, free_port, open_first, ope
 from tests.browser.test_app import PATIENCE, wait_for_app
 from tests.conftest import write_findings, write_groups, write_partly_labelled
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = "@specurate/review"
 CALLS = 200
 

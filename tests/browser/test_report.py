@@ -18,6 +18,8 @@ from curate.storage.folder import open_folder
 from curate.storage.tables import FINDINGS, shaped, write_table
 from tests.browser.shoot import running_browser
 
+pytestmark = pytest.mark.slow
+
 # A slash ends a folder's name: the first path is the file `script>.jpg` in a folder of a folder.
 HOSTILE = ("<script>alert(1)</script>.jpg", "<img src=x onerror=alert(2)>.jpg", "\u202egpj.\"'&amp;.jpg")
 # No class may be called so, but a table of another program may say it all the same.

@@ -24,6 +24,8 @@ from tests.browser.shoot import running_browser
 from tests.browser.test_report import CONTRAST, Watched
 from tests.conftest import write_findings, write_groups, write_partly_labelled
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- {{ 7 * 7 }} \u202egpj.exe"
 
 

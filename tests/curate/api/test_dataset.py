@@ -114,6 +114,7 @@ def test_a_stage_waits_for_nobody(fresh: Dataset) -> None:
     fresh.build()
 
 
+@pytest.mark.slow
 def test_the_cell_of_the_readme_runs(demo_run: DemoRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy_of(demo_run, tmp_path / "pets")
     monkeypatch.chdir(tmp_path)
